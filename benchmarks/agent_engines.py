@@ -23,7 +23,6 @@ from app.agent.engine import (
     Budget,
     Done,
     PersonMessage,
-    Progress,
     Signals,
     WorkspaceActions,
 )
@@ -31,6 +30,7 @@ from app.agent.engines.anthropic import ENGINE
 from app.agent.engines.claude_code import ENGINE as CLAUDE_CODE
 from app.domain.setup_plan import Choices
 from app.git.checkout import Workspace
+from app.git.snapshots import Snapshots, snapshots_of
 from app.outgoing import Outgoing
 from app.sandbox.spec import PATH, Mount, Program
 from app.settings import Settings
@@ -123,15 +123,19 @@ async def _engine(kind: str, url: str, turns: int, folder: Path) -> None:
 
 async def _work(engine: AgentEngine, world: World, kind: str, name: str, turns: int) -> None:
     workspace = await world.workspace(name)
-    async with world.sandbox.session(world.workspaces.spec(workspace)) as sandbox:
+    async with (
+        world.sandbox.session(world.workspaces.spec(workspace)) as sandbox,
+        snapshots_of(workspace, world.workspaces) as snapshots,
+    ):
+        kept = snapshots if kind.endswith("snapshots") else None
         task = AgentTask(
             assignment=assignment(),
             model=MODEL,
             sandbox=sandbox,
-            workspace=_actions(world, workspace, with_snapshots=kind.endswith("snapshots")),
+            workspace=_actions(kept),
             transcript=MemoryTranscript(),
             budget=Budget(usd=100, seconds=3600, turns=200),
-            signals=Signals(_never, _nobody, _nothing),
+            signals=Signals(_never, _nobody, _nothing, _nothing),
             programs=_programs(world, workspace),
         )
         ending = await engine.run(task)
@@ -139,7 +143,7 @@ async def _work(engine: AgentEngine, world: World, kind: str, name: str, turns: 
     assert ending.summary == trajectory.SUMMARY, ending
 
 
-def _actions(world: World, workspace: Workspace, *, with_snapshots: bool) -> WorkspaceActions:
+def _actions(snapshots: Snapshots | None) -> WorkspaceActions:
     async def verify() -> str:
         return "Nothing is measured here."
 
@@ -147,7 +151,7 @@ def _actions(world: World, workspace: Workspace, *, with_snapshots: bool) -> Wor
         return "Nothing is set up here."
 
     async def snapshot() -> str | None:
-        return (await world.packed(workspace)).tree if with_snapshots else None
+        return await snapshots.take() if snapshots is not None else None
 
     return WorkspaceActions(verify, set_up, snapshot)
 
@@ -176,7 +180,7 @@ async def _nobody() -> list[PersonMessage]:
     return []
 
 
-async def _nothing(_: Progress) -> None:
+async def _nothing(_: object) -> None:
     pass
 
 

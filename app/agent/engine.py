@@ -135,12 +135,15 @@ class Signals:
     """Communication between an agent and people while it works.
 
     `should_stop` is called several times a second and must be cheap. `messages` returns all that
-    people wrote to the run; the engine skips those that the transcript already has.
+    people wrote to the run; the engine skips those that the transcript already has. `pause` is
+    called between two turns with what completes the record; during a shutdown it awaits that and
+    does not return.
     """
 
     should_stop: Callable[[], Awaitable[bool]]
     messages: Callable[[], Awaitable[Sequence[PersonMessage]]]
     progress: Callable[[Progress], Awaitable[None]]
+    pause: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 @dataclass(frozen=True)

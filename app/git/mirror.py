@@ -488,8 +488,13 @@ class Mirrors:
         texts = shown.decode("utf-8", "replace").split("\0")
         return tuple(_parse_commit(text.lstrip("\n")) for text in texts if text.strip())
 
-    async def changes(self, repo: RepoName, base: str, head: str) -> tuple[FileChange, ...]:
-        """The differences between two commits or trees by path; a rename is two changes."""
+    async def changes(
+        self, repo: RepoName, base: str, head: str, *, with_sizes: bool = True
+    ) -> tuple[FileChange, ...]:
+        """The differences between two commits or trees by path; a rename is two changes.
+
+        Without sizes they are all 0.
+        """
         raw = await self._git(
             repo, ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, head]
         )
@@ -498,7 +503,8 @@ class Mirrors:
             (words[at].decode().lstrip(":").split(" "), os.fsdecode(words[at + 1]))
             for at in range(0, len(words), 2)
         ]
-        sizes = await self.sizes(repo, [sha for row, _ in rows for sha in row[2:4]])
+        shas = [sha for row, _ in rows for sha in row[2:4]] if with_sizes else []
+        sizes = await self.sizes(repo, shas)
         return tuple(
             FileChange(
                 status=row[4][:1],

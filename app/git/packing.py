@@ -20,7 +20,6 @@ from app.domain.generated import patterns
 from app.domain.values import RepoName, TreeSha, printable_name, tree_sha
 from app.errors import UserError
 from app.git.checkout import (
-    PLAIN_ATTRIBUTES,
     Workspace,
     Workspaces,
     as_exclude_file,
@@ -29,6 +28,7 @@ from app.git.checkout import (
 )
 from app.git.command import GitError, inside_environment, means_disk_full
 from app.git.mirror import FileChange, Mirrors
+from app.git.pack_scripts import PACK
 from app.sandbox.spec import (
     GIB,
     MIB,
@@ -41,68 +41,11 @@ from app.sandbox.untrusted_files import NotReadableError, open_file, read_file
 MAX_PACK_BYTES = 2 * GIB
 _MAX_WORDS = 50
 _MAX_NAMED = 10
-_SAVED_INDEX = "/run/honk/index"
-_MADE = "/run/honk/made"
+SAVED_INDEX = "/run/honk/index"
+MADE = "/run/honk/made"
 _LAID_IN = "/run/honk/laid-in"
-_LIMITS = ResourceLimits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
+LIMITS = ResourceLimits(seconds=900, file_bytes=MAX_PACK_BYTES, output_bytes=MIB)
 _NO_SHA = "0" * 40
-
-# `git add` exits with 1 when some files could not be read; the rest is packed.
-_PACK = f"""
-set -eu
-base=$1 objects=$2 out=$3 saved=$4 made=$5 laid=$6 contents=$7 submodules=$8 last=$9
-export GIT_DIR="$out/git" GIT_WORK_TREE="$PWD"
-git init -q --template=
-mkdir -p "$GIT_DIR/info" "$GIT_DIR/objects/info"
-printf '%s\\n' "$objects" > "$GIT_DIR/objects/info/alternates"
-printf '%s\\n' '{PLAIN_ATTRIBUTES}' > "$GIT_DIR/info/attributes"
-cat "$made" "$out/generated" > "$GIT_DIR/info/exclude"
-cp -p "$saved" "$GIT_DIR/index"
-git update-index -q --refresh > /dev/null 2>&1 || :
-code=0
-git add -A --ignore-errors . 2> "$out/words" || code=$?
-if [ "$code" -gt 1 ]; then cat "$out/words"; exit "$code"; fi
-: > "$out/made-added"
-# What the agent added itself is packed even if ignored. Its index is read as data.
-if [ -f .git/index ] && cp .git/index "$out/theirs" 2> /dev/null; then
-  git ls-files -z > "$out/ours"
-  GIT_INDEX_FILE="$out/theirs" git ls-files -z > "$out/added" 2> /dev/null || : > "$out/added"
-  comm -z -13 --nocheck-order "$out/ours" "$out/added" | xargs -0 -r sh -c '
-    for each; do
-      if [ -L "./$each" ] || {{ [ -f "./$each" ] && [ -r "./$each" ]; }}; then
-        printf "%s\\0" "$each"
-      fi
-    done' look > "$out/wanted"
-  git update-index -z --add --stdin < "$out/wanted" 2> /dev/null \
-    || xargs -0 -r -n 100 sh -c '
-      git update-index --add -- "$@" 2> /dev/null && exit
-      for each; do git update-index --add -- "$each" || :; done
-    ' add < "$out/wanted" 2>> "$out/words"
-  git ls-files -c -i -z --exclude-from="$made" > "$out/made-added"
-  git update-index -z --force-remove --stdin < "$out/made-added"
-fi
-git ls-files -o -i -z --directory --exclude-from="$out/generated" | sort -z > "$out/ignored"
-cp "$made" "$GIT_DIR/info/exclude"
-git ls-files -o -z --directory --no-empty-directory --exclude-standard | sort -z \
-  | comm -z -12 - "$out/ignored" > "$out/left"
-git ls-files -s -z | grep -z '^160000 ' > "$out/links" || :
-if [ -s "$out/links" ] || [ -n "$submodules" ]; then
-  cut -z -f 2- < "$out/links" | git update-index -z --force-remove --stdin
-  {{ git ls-tree -r -z --full-tree "$base" | grep -z '^160000 ' || :; }} \\
-    | git update-index -z --replace --index-info
-fi
-: > "$out/altered"
-[ ! -s "$laid" ] || xargs -0 -r -n 2 sh -c '
-  [ ! -f "./$3" ] || [ -z "$1" ] && exit 0
-  [ "./$3" -nt "$1/$2" ] || [ "./$3" -ot "$1/$2" ] || exit 0
-  cmp -s "./$3" "$1/$2" || printf "%s\\0" "$3"
-' look "$contents" < "$laid" > "$out/altered"
-tree=$(git write-tree)
-printf '%s' "$tree" > "$out/tree"
-[ "$tree" != "$last" ] || exit 0
-printf '%s\\n^%s\\n^%s^{{tree}}\\n' "$tree" "$base" "$base" \\
-  | git pack-objects -q --revs --thin --stdout > "$out/pack"
-"""
 
 _UNREADABLE = re.compile(r"error: open\(\"(.*)\"\): (.*)")
 _REFUSED = re.compile(
@@ -140,12 +83,12 @@ async def pack(workspace: Workspace, workspaces: Workspaces) -> PackedTree:
     async with workspaces.scratch(workspace) as scratch:
         write_readable(scratch.source / "generated", as_exclude_file(generated))
         await _pack_inside(workspace, workspaces, scratch, last, has_submodules=bool(links))
-        packed = await asyncio.to_thread(_read_tree_name, scratch.source)
+        packed = await asyncio.to_thread(read_tree_name, scratch.source)
         skipped = await asyncio.to_thread(_describe_skipped, scratch.source, links)
         if packed != last:
-            await _add_pack(mirrors, repo, scratch.source)
+            await add_pack(mirrors, repo, scratch.source)
     changes = await mirrors.changes(repo, workspace.base, packed)
-    tree, refused = await _without_forbidden(mirrors, repo, packed, changes)
+    tree, refused = await without_forbidden(mirrors, repo, packed, changes)
     if refused:
         changes = await mirrors.changes(repo, workspace.base, tree)
     if not changes:
@@ -164,12 +107,12 @@ async def _pack_inside(
     has_submodules: bool,
 ) -> None:
     """Run the pack script. If the tree equals `last`, which the mirror has, no pack is written."""
-    saved = Mount(workspace.index, _SAVED_INDEX)
-    made, laid = Mount(workspace.made, _MADE), Mount(workspace.contents, _LAID_IN)
+    saved = Mount(workspace.index, SAVED_INDEX)
+    made, laid = Mount(workspace.made, MADE), Mount(workspace.contents, _LAID_IN)
     contents = contents_of(workspace)
     spec = workspaces.spec(
         workspace,
-        limits=_LIMITS,
+        limits=LIMITS,
         writable=False,
         environment=inside_environment(),
         mounts=(scratch, saved, made, laid, *([contents] if contents else [])),
@@ -178,7 +121,12 @@ async def _pack_inside(
     words = [workspace.base, workspaces.objects_inside(workspace), seen(scratch), seen(saved)]
     words += [seen(made), seen(laid), seen(contents) if contents else ""]
     words += ["yes" if has_submodules else "", last or ""]
-    done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", _PACK, "pack", *words])
+    done = await workspaces.sandbox.run(spec, ["/bin/sh", "-c", PACK, "pack", *words])
+    demand_packed(done)
+
+
+def demand_packed(done: Completed) -> None:
+    """Raise what a script for packing ended with, if not well: see `pack`; OSError without room."""
     done.demand_a_sandbox()
     if means_disk_full(done.text) and not done.ok:
         raise OSError(errno.ENOSPC, f"packing: {_failure_text(done)}")
@@ -190,14 +138,16 @@ def _failure_text(done: Completed) -> str:
     return done.how_it_ended or done.text.strip()[-500:] or f"exit code {done.exit_code}"
 
 
-def _read_tree_name(scratch: Path) -> TreeSha:
+def read_tree_name(scratch: Path) -> TreeSha:
+    """The tree that a script named. Raises UserError if it is not the name of a tree."""
     try:
         return tree_sha(read_file(scratch, "tree", 100).decode("ascii", "replace"))
     except (NotReadableError, ValueError) as error:
         raise UserError(f"The work tree could not be packed: {error}.") from error
 
 
-async def _add_pack(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
+async def add_pack(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
+    """Put what a script packed into the mirror. Raises UserError if it is not valid."""
     try:
         with open_file(scratch, "pack") as file:
             await mirrors.add_pack(repo, file, MAX_PACK_BYTES)
@@ -257,7 +207,7 @@ def _summarize_names(paths: Sequence[str]) -> str:
     return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
-async def _without_forbidden(
+async def without_forbidden(
     mirrors: Mirrors, repo: RepoName, tree: TreeSha, changes: Sequence[FileChange]
 ) -> tuple[TreeSha, tuple[str, ...]]:
     """Restore forbidden changes to the base's state; also returns a text for each."""

@@ -125,7 +125,9 @@ async def test_killed_in_the_middle_it_goes_on_with_what_is_recorded() -> None:
         look = {"use": [{"shell": {"command": "echo looked"}}], "seconds": 0.5}
         subject = await harness.subject(plays=script([FIX], look, [VERIFY], [FINISH]))
         await subject.label()
-        await subject.at_work(turns=2)
+        # The second turn begins while the first is being recorded.
+        kept = "SELECT 1 FROM turns WHERE snapshot IS NOT NULL"
+        await harness.until(lambda: bool(harness.sql(kept)), "nothing is recorded")
         await harness.kill()
         asked = len(subject.requests)
         harness.model.scripts[subject.name] = script([VERIFY], [FINISH])

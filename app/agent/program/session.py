@@ -158,6 +158,8 @@ class ProgramSession(RecordedSession):
         except InterruptedRunError as interruption:
             await self._record_interruption()
             return interruption.ending
+        finally:
+            await self._stored()
 
     async def _load(self) -> None:
         await super()._load()
@@ -293,8 +295,8 @@ class ProgramSession(RecordedSession):
         """Record the results of the latest calls, and see whether they end the work."""
         calls, self._open = self._open, []
         results = results_in(call.body, calls)
-        tree = await self._interruptible(self._after_tools(calls))
-        await self._record_results(calls, results, tree, session=True)
+        await self._interruptible(self._session_written(calls))
+        await self._record_results(calls, results, self._kept_session())
         self._notes.after(results)
         accepted, self._accepted = self._accepted, set()
         ending = ending_of([each for each in calls if each.name in accepted], results)
@@ -305,16 +307,6 @@ class ProgramSession(RecordedSession):
             return None if await self._read_messages() else ending
         await self._report()
         return await self._end_of_loop(calls[-1], self._repeated())
-
-    async def _after_tools(self, calls: Sequence[ToolCall]) -> str | None:
-        """The work tree as the calls left it, once the program has kept its own session."""
-        if self._touching(calls):
-            snapshot, _ = await asyncio.gather(
-                self._task.workspace.snapshot(), self._session_written(calls)
-            )
-            return snapshot
-        await self._session_written(calls)
-        return self._tree
 
     async def _ask_model(self, call: ModelCall, body: Json) -> Forwarded | None:
         """Ask the model; None when its API refuses the request; the program gets the refusal."""
@@ -445,24 +437,27 @@ class ProgramSession(RecordedSession):
         )
 
     async def _record_results(
-        self, calls: Sequence[ToolCall], results: list[Json], tree: str | None, *, session: bool
+        self, calls: Sequence[ToolCall], results: list[Json], session: Json | None
     ) -> None:
-        usage = None
-        if session:
-            kept = self._kept_session()
-            usage = None if kept is None else {"session": kept}
         record = TurnRecord(
             seq=len(self._records),
             role="user",
             content=results,
-            usage=usage,
-            snapshot=tree,
+            usage=None if session is None else {"session": session},
+            snapshot=self._tree,
             seconds=self._clock() - self._answered,
         )
-        await self._record(record)
-        self._tree = tree or self._tree
-        if any(each.name == "verify" for each in calls):
-            self._verified = self._tree
+        verified = any(each.name == "verify" for each in calls)
+
+        def stored(record: TurnRecord) -> None:
+            self._tree = record.snapshot or self._tree
+            self._verified = self._tree if verified else self._verified
+
+        if self._touching(calls):
+            await self._record_with_snapshot(record, stored)
+        else:
+            await self._record(record)
+            stored(record)
 
     async def _record_interruption(self) -> None:
         """Record an interrupted turn's changes to the work tree, after the program has ended."""
@@ -474,8 +469,7 @@ class ProgramSession(RecordedSession):
             {"type": "tool_result", "tool_use_id": each.id, "content": words, "is_error": True}
             for each in calls
         ]
-        tree = await self._task.workspace.snapshot() if self._touching(calls) else self._tree
-        await self._record_results(calls, results, tree, session=False)
+        await self._record_results(calls, results, None)
 
 
 def _trees(records: Sequence[TurnRecord]) -> tuple[str | None, str | None]:

@@ -39,7 +39,7 @@ from app.domain.setup_plan import Choices
 from app.domain.values import CommitSha, TreeSha
 from app.git.checkout import Workspace
 from app.git.co_changes import latest_changes
-from app.git.packing import pack
+from app.git.snapshots import Snapshots, snapshots_of
 from app.retrying import RetryRule, retry
 from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
@@ -91,8 +91,9 @@ async def work(
             services.sandbox.session(
                 services.workspaces.spec(workspace, image=run.policy.image, with_services=True)
             ) as sandbox,
+            snapshots_of(workspace, services.workspaces) as snapshots,
         ):
-            task = await _task(services, run, preparation, workspace, sandbox, pusher)
+            task = await _task(services, run, preparation, workspace, sandbox, snapshots, pusher)
             ending = await services.engines.get(run.engine).run(
                 task, feedback, feedback_id=feedback_id
             )
@@ -146,12 +147,13 @@ async def _task(
     preparation: Preparation,
     workspace: Workspace,
     sandbox: SandboxSession,
+    snapshots: Snapshots,
     pusher: BackgroundPusher,
 ) -> AgentTask:
     async def snapshot() -> str | None:
         if run.mode != "work":
             return None
-        tree = (await pack(workspace, services.workspaces)).tree
+        tree = await snapshots.take()
         # Pinned for the run, not for its workspace, which is removed when the run resumes
         # elsewhere.
         await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
@@ -169,9 +171,14 @@ async def _task(
         services.edits.record_work_time(run.id, so_far.seconds)
         await announce(services, run, Phase.WORKING, plan=plan)
 
+    async def pause(complete_record: Callable[[], Awaitable[None]]) -> None:
+        async def complete() -> None:
+            await complete_record()
+            await pusher.flush()
+
+        await services.shutdown.safe_point(complete)
+
     async def said() -> list[PersonMessage]:
-        # Called between two turns, when everything so far is recorded.
-        await services.shutdown.safe_point(pusher.flush)
         found = await services.messages.of(run.id)
         return [PersonMessage(id=each.id, author=each.author, text=each.text) for each in found]
 
@@ -188,7 +195,7 @@ async def _task(
         workspace=WorkspaceActions(verify_now, set_up_again, snapshot),
         transcript=StoredTranscript(Turns(services.database, run.id)),
         budget=Budget(usd=share.usd, seconds=share.minutes * 60, turns=share.turns),
-        signals=Signals(should_stop=stopped, messages=said, progress=progress),
+        signals=Signals(should_stop=stopped, messages=said, progress=progress, pause=pause),
         programs=_programs(services, run, workspace),
         pictures=await _pictures(services, run),
         stronger=run.stronger,

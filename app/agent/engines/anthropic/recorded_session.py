@@ -107,6 +107,7 @@ class RecordedSession:
         self._cost_usd = 0.0
         self._started = 0.0
         self._seconds_before = 0.0
+        self._storing: asyncio.Task[None] | None = None
 
     # The records
 
@@ -123,9 +124,37 @@ class RecordedSession:
             await self._record(TurnRecord(seq=0, role="user", content=content))
 
     async def _record(self, record: TurnRecord) -> None:
+        await self._stored()
         await self._task.transcript.record(record)
         self._records.append(record)
         self._count(record)
+
+    async def _record_with_snapshot(
+        self, record: TurnRecord, stored: Callable[[TurnRecord], None] = lambda _: None
+    ) -> None:
+        """Record a turn with the work tree as it is now, beside what comes next.
+
+        The two become durable together, so the transcript never says more than the files do. All
+        that is recorded later waits for it, and a tool runs only after the answer that calls it is
+        recorded: so no tool changes files during the snapshot. `stored` is called with the record.
+        """
+        await self._stored()
+        self._records.append(record)
+        self._count(record)
+        self._storing = asyncio.create_task(self._store(record, stored))
+
+    async def _store(self, record: TurnRecord, stored: Callable[[TurnRecord], None]) -> None:
+        tree = await self._task.workspace.snapshot()
+        whole = record.model_copy(update={"snapshot": tree})
+        await self._task.transcript.record(whole)
+        self._records[record.seq] = whole
+        stored(whole)
+
+    async def _stored(self) -> None:
+        """Wait until all that was recorded is durable. Raises what prevented it, once."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            await storing
 
     def _count(self, record: TurnRecord) -> None:
         """Update the totals that progress and budget need after each turn: rereading the whole
@@ -186,6 +215,7 @@ class RecordedSession:
 
     async def _unheard(self) -> list[PersonMessage]:
         """Messages from people that the transcript does not have yet."""
+        await self._signals.pause(self._stored)
         heard = await self._signals.messages()
         return [each for each in heard if not already_heard(self._records, each.id)]
 
@@ -229,6 +259,8 @@ class RecordedSession:
         return self._budget.seconds - used
 
     async def _check_interruption(self) -> None:
+        if self._storing is not None and self._storing.done():
+            await self._stored()
         if await self._signals.should_stop():
             raise InterruptedRunError(Stopped())
         if self._seconds_left() <= 0:

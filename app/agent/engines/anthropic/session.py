@@ -57,11 +57,11 @@ from app.agent.engines.anthropic.recorded_session import (
 )
 from app.agent.engines.anthropic.tools import (
     TOOLS,
-    TOUCHES_THE_TREE,
     Toolbox,
     ToolCall,
     ToolResult,
     reading,
+    touches_the_tree,
 )
 from app.agent.prompt import SUMMARIZE, SYSTEM_PROMPT
 from app.errors import UserError
@@ -112,6 +112,8 @@ class AgentSession(RecordedSession):
                 ending = await self._step()
         except InterruptedRunError as interruption:
             return interruption.ending
+        finally:
+            await self._stored()
         return ending
 
     async def _load(self) -> None:
@@ -280,15 +282,17 @@ class AgentSession(RecordedSession):
         began = self._clock()
         calls = tool_calls(record)
         results, interruption = await self._execute_all(calls, cut_off_call(record))
-        await self._record(
-            TurnRecord(
-                seq=len(self._records),
-                role="user",
-                content=results,
-                snapshot=await self._snapshot_after(calls),
-                seconds=self._clock() - began,
-            )
+        record = TurnRecord(
+            seq=len(self._records),
+            role="user",
+            content=results,
+            snapshot=self._latest_snapshot(),
+            seconds=self._clock() - began,
         )
+        if any(map(touches_the_tree, calls)):
+            await self._record_with_snapshot(record)
+        else:
+            await self._record(record)
         if interruption is not None:
             raise interruption
         if ending := ending_of(calls, results):
@@ -329,9 +333,7 @@ class AgentSession(RecordedSession):
             return await self._tools.read_together(group)
         return [await self._tools.execute(group[0], seconds=self._seconds_left())]
 
-    async def _snapshot_after(self, calls: list[ToolCall]) -> str | None:
-        if any(call.name in TOUCHES_THE_TREE for call in calls):
-            return await self._task.workspace.snapshot()
+    def _latest_snapshot(self) -> str | None:
         return next((r.snapshot for r in reversed(self._records) if r.snapshot), None)
 
     async def _record_assistant(self, turn: ModelTurn, seconds: float) -> TurnRecord:

@@ -248,11 +248,6 @@ _INPUTS: dict[str, type[_Input]] = {
     "finish": FinishInput,
 }
 
-TOUCHES_THE_TREE = frozenset(
-    {"bash", "str_replace_based_edit_tool", "background", "verify", "setup"}
-)
-"""The tools that may change the work tree."""
-
 
 @dataclass(frozen=True)
 class ToolCall:
@@ -291,6 +286,9 @@ def understood(call: ToolCall) -> _Input | str:
         return f"The input of {call.name} is invalid: {_summary(error)}"
 
 
+_TOUCHING = frozenset({"bash", "str_replace_based_edit_tool", "background", "verify", "setup"})
+
+
 def reading(call: ToolCall) -> dict[str, Any] | None:
     """The request to the sandbox for a read-only call; None for all others."""
     match understood(call):
@@ -299,6 +297,11 @@ def reading(call: ToolCall) -> dict[str, Any] | None:
         case SearchInput(pattern=pattern, path=path):
             return {"command": "search", "pattern": pattern, "path": path}
     return None
+
+
+def touches_the_tree(call: ToolCall) -> bool:
+    """Whether the call may have changed the work tree, or shows what goes on in the background."""
+    return call.name in _TOUCHING and reading(call) is None
 
 
 class Toolbox:
