@@ -27,10 +27,10 @@ from app.cli.runs import found_run
 def replay(run_id: str, repo: Path | None, as_json: bool) -> None:
     """Play a run's recorded turns again, and compare the files after each turn and the verdict.
 
-    No model is asked and nothing is published: the tools, the setup and the tests run again on
-    this machine, on a simulated GitHub.
+    No model is called and nothing is published: tools, setup and tests run again on this machine,
+    on a simulated GitHub.
 
-    Exits with 0 if the same came out, and with 1 at the first difference, which it shows.
+    Exits with 0 if the replay matches, and with 1 at the first difference, which it shows.
     """
     with needs_playground():
         sys.exit(asyncio.run(_replay(run_id, repo, as_json=as_json)))

@@ -17,7 +17,7 @@ from app.messages.formatting import (
 )
 
 OVERVIEW = "an overview of the repository"
-"""What the first message and the context list call it."""
+"""Its name in the first message and the context list."""
 
 
 def earlier_run(created_at: float, asked: str, outcome: Outcome, pull_url: str | None) -> str:
@@ -39,7 +39,7 @@ def no_setup() -> str:
 
 
 def setup_state(outcome: SetupOutcome) -> str:
-    """What a setup that Honk planned lacks; empty if nothing."""
+    """What is missing in automatic setup; empty if nothing."""
     lines = [f"- failed: {each.line} ({each.how})" for each in outcome.failed[:10]]
     lines += [f"- missing: {each.what}: {each.why}" for each in outcome.missing[:10]]
     if not lines:
@@ -50,7 +50,7 @@ def setup_state(outcome: SetupOutcome) -> str:
 
 
 def choices_are_for_plans() -> str:
-    """The policy names the commands, so there is nothing to choose."""
+    """The policy has the commands, so there is nothing to choose."""
     return (
         "This repository's `.github/honk.yml` names its setup commands, so setup takes no choices."
     )
@@ -70,7 +70,7 @@ def no_more_choices(most: int) -> str:
 
 
 def choices_work(outcome: SetupOutcome, variables: Mapping[str, str]) -> str:
-    """What was chosen worked, and serves the rest of the run."""
+    """The choices worked and apply to the rest of the run."""
     ran = "\n".join(f"- {each.line}" for each in outcome.ran[:20])
     found = "" if outcome.collected is None else f" {outcome.collected:,} tests collected."
     exports = "\n".join(f"export {name}={value}" for name, value in variables.items())
@@ -193,7 +193,7 @@ def feedback(verdict: Verdict, evidence: str) -> str:
 
 
 def what_to_do(verdict: Verdict) -> str:
-    """What the agent can do about a verdict; it never asks it to weaken a test."""
+    """What the agent can do about a verdict; this never asks it to weaken a test."""
     if not verdicts.label(verdict):
         return "Fix the change, or finish and say honestly what is not done."
     match verdict.kind:
@@ -245,7 +245,7 @@ def no_proof() -> str:
 
 
 def verdict_so_far(verdict: Verdict, results: str) -> str:
-    """What the agent's own verification showed: the verdict, then the results."""
+    """The result of the agent's own verification: the verdict, then the tests."""
     return f"Verdict so far: {sanitize.printable(verdict.title)}\n\n{results}"
 
 
@@ -253,7 +253,7 @@ _TESTS_SHOWN = 20
 
 
 def _tests_in_question(verdict: Verdict) -> str:
-    """The tests that the verdict is about, each with what was seen."""
+    """The tests that the verdict is about, each with its meaning."""
     lines = [
         f"- {row.id}{f' ({row.file}:{row.line})' if row.file and row.line else ''}: "
         f"{verdicts.MEANINGS[row.meaning]}."

@@ -64,8 +64,9 @@ def waiting() -> tuple[str, str]:
 
 
 def queued(page: str, image: str) -> tuple[str, str]:
-    """Title and summary of a check run that waits for a slot. `page` is its URL and `image` that
-    of its present state, or both are empty."""
+    """Title and summary of a check run that waits for a slot. `page` is its URL and `image` that of
+    its current state, or both are empty.
+    """
     lines = ["Requests from people run first. The result will replace this text."]
     if page:
         lines.append(f"[![State of the run]({image})]({page})")
@@ -73,7 +74,7 @@ def queued(page: str, image: str) -> tuple[str, str]:
 
 
 def no_worker() -> str:
-    """The state of a run that no worker starts, though a slot is free."""
+    """The state of a run that no worker starts, although a slot is free."""
     return "No worker is running; Honk's operator has to start one"
 
 
@@ -88,7 +89,7 @@ def forks_ask(number: int) -> tuple[str, str]:
 
 
 def forks_never() -> tuple[str, str]:
-    """Title and summary of the check on a fork's pull request where the policy rules forks out."""
+    """Title and summary of the check on a fork's pull request if the policy excludes forks."""
     return (
         "Not run: pull requests from forks are not verified",
         "`check: {forks: never}` in `.github/honk.yml` disables it. Nothing was measured.",
@@ -175,8 +176,8 @@ def summary(
     cells: str = "",
 ) -> str:
     """The check run's page below its title: evidence, table, names, notes, hints; commands
-    folded. `attestation` is the URL of the signed evidence, or empty; `cells` says who ran what,
-    where the repository's CI did."""
+    folded. `attestation` is the URL of the signed evidence, or empty; `cells` says who ran which
+    cell, if the repository's CI ran some."""
     parts = [
         verdicts.statement(verdict),
         verdicts.next_step(verdict, sha),
@@ -259,8 +260,9 @@ def annotation(change: TestChange) -> tuple[str, str]:
 
 def ended_early(why: str | None = None, problem: str = "") -> tuple[str, str]:
     """Title and summary of a check run whose run ended before its tests were judged. `why` is a
-    sentence that says why it was stopped, `problem` why it failed; where both are missing, the
-    issue has the reason."""
+    sentence that says why it was stopped, `problem` why it failed; if both are missing, the issue
+    has the reason.
+    """
     if why:
         return ("Superseded" if why.startswith("Superseded") else "Stopped", why)
     if problem:

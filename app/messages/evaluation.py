@@ -33,7 +33,7 @@ def looked_at(done: int, of: int, number: int, why_not: str, is_task: bool) -> s
 
 
 def from_history(made: int, of: int, path: str) -> str:
-    """What came of a repository's history."""
+    """The number of tasks made from a repository's history."""
     if not made:
         return f"None of {count(of, 'merged pull request')} became a task."
     return (
@@ -112,7 +112,7 @@ def _row(result: TaskResult) -> str:
 
 
 def _false_claims(report: EvalReport) -> str:
-    """Where Honk asked for review and the hidden tests say that it is not solved."""
+    """Tasks for which Honk requested review although the hidden tests fail."""
     found = [each for each in report.results if each.ready and each.status == "unresolved"]
     if not found:
         return ""
@@ -121,7 +121,7 @@ def _false_claims(report: EvalReport) -> str:
 
 
 def as_json(report: EvalReport) -> dict[str, Any]:
-    """The report for programs, with counts and ids as SWE-bench reports have them."""
+    """The report as JSON data, with counts and ids in the format of SWE-bench's reports."""
     done = report.completed
     counts: dict[str, Any] = {
         "schema_version": 2,
@@ -149,7 +149,7 @@ def as_json(report: EvalReport) -> dict[str, Any]:
 
 
 def compared(first: EvalReport, second: EvalReport) -> str:
-    """Two reports on the same tasks, with what luck alone could have done."""
+    """Two reports on the same tasks, with the significance of their difference."""
     found = comparison(first, second)
     if not found["tasks"]:
         return "The two reports have no completed task in common.\n"

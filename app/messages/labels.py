@@ -1,4 +1,4 @@
-"""The color and description of each label that Honk puts on."""
+"""The color and description of each label that Honk adds."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class _Checkout(Protocol):
 
 
 def begins(path: str, head: str, uncommitted: int) -> str:
-    """Which commit is worked on, and what is not part of it."""
+    """The commit that Honk works on, and what is not part of it."""
     text = f"Working on {path} at {short(head)}."
     if uncommitted:
         text += (
@@ -27,7 +27,7 @@ def begins(path: str, head: str, uncommitted: int) -> str:
 
 
 def now(phase: Phase | None, seconds: float, usd: float) -> str:
-    """What happens now, in one line."""
+    """The current progress, in one line."""
     doing = "Starting" if phase is None else PHASES.get(phase, "Finishing")
     return f"{doing} · {duration(seconds)} · {runs.money(usd)}"
 
@@ -35,7 +35,7 @@ def now(phase: Phase | None, seconds: float, usd: float) -> str:
 def result(
     outcome: Outcome | None, report: Report | None, *, cost_usd: float, turns: int, seconds: float
 ) -> list[tuple[str, str]]:
-    """How it ended: the verdict, what the agent says, the cost."""
+    """How it ended: the verdict, the agent's summary, the cost."""
     mode = report.mode if report else "work"
     facts = [("result", state(Phase.FINISHED, outcome, mode) if outcome else "not finished")]
     facts += runs.ending(report) if report else []

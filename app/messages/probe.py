@@ -26,7 +26,7 @@ _HEADS = f"  {'':4}{'collected':>9}{'passed':>8}{'failed':>8}{'skipped':>9}{'sec
 
 
 def report(found: ProbeResult, target: str) -> str:
-    """Everything for a terminal of 80 columns, with what to do next at the end."""
+    """The whole report for a terminal of 80 columns, with the next steps at the end."""
     parts = [
         [f"{found.repository} at {short(found.commit)}"],
         _section("Found", _found(found)),
@@ -99,7 +99,7 @@ def as_markdown(found: ProbeResult, chosen: Iterable[Choices] = ()) -> str:
 
 
 def would_change(found: ProbeResult, path: str, policy: str) -> str:
-    """The repository has a policy file: what Honk would write in its place."""
+    """The repository has a policy file: what Honk would write instead."""
     return "\n\n".join(
         [
             f"This repository has {_code(path)} already, so there is no pull request. Without it, "
@@ -319,5 +319,5 @@ def _next_steps(found: ProbeResult, target: str) -> Iterator[str]:
 
 
 def _plain(line: str) -> str:
-    # Names and output may hold what a terminal would obey.
+    # Names and output may contain control sequences for a terminal.
     return without_invisible(" ".join(line.splitlines()))

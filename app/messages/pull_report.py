@@ -24,7 +24,7 @@ _KINDS = {
 }
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What spreadsheets take for the start of a formula.
+"""The characters with which spreadsheets begin a formula.
 https://owasp.org/www-community/attacks/CSV_Injection"""
 
 _COLUMNS = (

@@ -40,7 +40,7 @@ def plain_title(run: RunInput) -> str:
 
 
 def title(run: RunInput, styled: str) -> str:
-    """The title of a pull request, made of the title in the repository's style."""
+    """The title of a pull request, from the title in the repository's style."""
     title = sanitize.title(styled, limit=TITLE_LIMIT - 20)
     return title or f"Work on issue {run.trigger.number}"
 
@@ -117,7 +117,7 @@ def verdict_block(
     why_draft: str = "",
     attestation: str = "",
 ) -> str:
-    """The verdict on a commit with what it rests on, between markers, so that it can be renewed."""
+    """The verdict on a commit with its evidence, between markers, so that it can be updated."""
     told = [
         verdicts.statement(verdict),
         verdicts.expectations(verdict),
@@ -166,7 +166,7 @@ def _begin(run: RunId) -> str:
 _DRAFT = "**Draft.** "
 _NOT_TESTED = "**Not tested** since the last run was reverted. To test it, comment `/honk test`."
 _END = "<!-- honk:verdict-end -->"
-# Only a marker on a line of its own counts; names from the repository stand within lines.
+# Only a marker on a separate line counts; names from the repository are within lines.
 _BLOCK = re.compile(
     r"^<!-- honk:verdict=(\w+) -->[ \t]*$.*?^<!-- honk:verdict-end -->[ \t]*$", re.S | re.M
 )
@@ -196,7 +196,7 @@ def unfinished(number: int) -> str:
 
 
 def judge_objects() -> str:
-    """Why it is a draft: the second model did not pass the change."""
+    """Why it is a draft: the judge did not approve the change."""
     return "The model that reviews changes did not pass it. If you do, comment `/honk ready`."
 
 
@@ -215,7 +215,7 @@ def follow_up(
 ) -> str:
     """What a later run on our own pull request did, for the end of its description.
 
-    `measured` is the run's verdict block, where the description has none to renew.
+    `measured` is the run's verdict block, if the description has none to update.
     """
     parts = [
         f"## {short(sha)}: {sanitize.plain(run.request or run.trigger.title, limit=120)}",
@@ -256,7 +256,7 @@ def not_ready_title(title: str) -> str:
 
 
 def commit_title(run: RunInput) -> str:
-    """What a commit's subject is made from: what was asked on a pull request, the issue's title."""
+    """The source of a commit's subject: the request on a pull request, or the issue's title."""
     if run.mode == "setup":
         return SETUP_TITLE
     asked = run.request.strip().split("\n")[0] if run.trigger.is_pull_request else ""
@@ -269,7 +269,7 @@ def commit_message(
     """Subject (at most `length` characters), body and trailers. Nothing in the text can forge a
     trailer.
 
-    `issue` is what the repository writes before the number of a commit's issue, such as `Fixes: `.
+    `issue` is the repository's prefix of a commit's issue number, such as `Fixes: `.
     """
     trigger = run.trigger
     subject = sanitize.title(title, limit=length) or f"Work on #{trigger.number}"

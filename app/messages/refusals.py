@@ -51,7 +51,7 @@ def setup_failed(line: str, how: str) -> tuple[str, str]:
 
 
 def setup_network(*, has_network: bool, switched_off: bool) -> str:
-    """What the commands of a policy may reach. `switched_off`: the operator allows nothing."""
+    """What the commands of a policy may reach. `switched_off`: the operator allows no network."""
     if switched_off:
         return (
             "This worker gives setup no network (`HONK_SETUP_NETWORK=none`), whatever "
@@ -111,7 +111,7 @@ def already_open(pull: int) -> tuple[str, str]:
 
 
 def open_elsewhere(pull: int) -> tuple[str, str]:
-    """Problem and next step when somebody else's pull request is open for the subject."""
+    """Problem and next step when another person's pull request is open for the subject."""
     return (
         f"#{pull} is already open for this issue.",
         f"To change it, comment `/honk <what to change>` on #{pull}. To start over from the base "
@@ -243,7 +243,7 @@ def unknown_model(name: str, normal: str, stronger: str) -> tuple[str, str]:
 
 
 def nothing_fails(sha: str) -> tuple[str, str]:
-    """Problem and next step of a fix where no check fails."""
+    """Problem and next step of a fix without failing checks."""
     return (
         f"No failing checks on {short(sha)}.",
         "Describe the problem: `/honk <what is wrong>`.",
@@ -347,7 +347,7 @@ def merge_conflict(files: Sequence[str]) -> tuple[str, str]:
 
 
 def branch_moved() -> tuple[str, str]:
-    """Problem and next step when somebody pushed during a rebase."""
+    """Problem and next step when someone pushed during a rebase."""
     return (
         "Someone pushed to the branch during the rebase, so it was left as it is.",
         "Comment `/honk rebase` again.",
@@ -361,7 +361,7 @@ def subject_closed(number: int, action: str) -> tuple[str, str]:
 
 
 def holds_a_secret(found: Sequence[Flag]) -> tuple[str, str]:
-    """Problem and next step when the work still holds a secret."""
+    """Problem and next step when the work still contains a secret."""
     shown = "; ".join(flag_line(flag) for flag in found[:5])
     return (
         f"Nothing was pushed because the work contains what looks like a secret: {shown}.",
@@ -466,7 +466,7 @@ def base_is_gone(branch: str, *, in_policy: bool) -> tuple[str, str]:
 
 
 def overtaken(branch: str, sha: str, target: Target) -> tuple[str, str]:
-    """Problem and next step when somebody pushed the same change during a run."""
+    """Problem and next step when someone pushed the same change during a run."""
     if branch == target.branch:
         return (
             f"Someone pushed the same change to {branch_code(branch)} in {short(sha)}, so there is "

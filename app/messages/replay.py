@@ -18,33 +18,34 @@ def compared(found: ReplayComparison, run: str) -> str:
     """The result: the same, or the first difference."""
     if found.difference is not None:
         return _difference(found.difference, run)
-    parts = [f"The same came out: {count(found.turns, 'turn')} of the model"]
+    parts = [f"The replay matches: {count(found.turns, 'turn')} of the model"]
     parts += [f"{count(found.trees, 'tree')} compared"]
     parts += ["the same verdict" if found.verdict_compared else "no verdict to compare"]
     text = f"{', '.join(parts)}."
     if found.answers:
         text += (
-            f" {count(found.answers, 'call')} answered in other words, as times and temporary "
-            "names do; no file differed."
+            f" The output of {count(found.answers, 'call')} differed, for example in times and "
+            "temporary names; no file differed."
         )
     return text
 
 
 def _difference(difference: ReplayDifference, run: str) -> str:
     if difference.what == "verdict":
-        return f"The same files, another verdict.\nThen: {difference.then}\nNow:  {difference.now}"
+        verdicts = f"Then: {difference.then}\nNow:  {difference.now}"
+        return f"The same files, but a different verdict.\n{verdicts}"
     calls = [f"  {runs.call_line(call)}" for call in difference.calls]
     if difference.what == "calls":
         head = f"The first difference is at turn {difference.turn}: {difference.now} instead of"
         return "\n".join([head, *(calls or ["  a text without a call"])])
     lines = [
-        f"The first difference is after turn {difference.turn}: other files than then "
+        f"The first difference is after turn {difference.turn}: different files "
         f"(tree {short(difference.now)} instead of {short(difference.then)}). Its calls:",
         *calls,
     ]
     for answer in difference.answers[:_ANSWERS_SHOWN]:
-        lines += [f"{answer.call.name} answered then:", _indented(answer.then)]
-        lines += ["and now:", _indented(answer.now)]
+        lines += [f"{answer.call.name}, then:", _indented(answer.then)]
+        lines += ["now:", _indented(answer.now)]
     lines.append(f"The recorded turn: honk runs log {run}")
     return "\n".join(lines)
 

@@ -21,14 +21,14 @@ _CELLS = {
 }
 
 _ANSWERS = {
-    "same": "The same results came out.",
-    "different": "Something else came out here.",
-    "unchecked": "Not everything could be checked here.",
+    "same": "The results are the same.",
+    "different": "The results differ.",
+    "unchecked": "Not everything could be checked.",
 }
 
 
 def signed(attested: Attestation, key_id: str, source: str) -> str:
-    """What the attestation says, and who signed it."""
+    """The attestation's verdict, and its key."""
     commit, verdict = attested.commit, attested.verdict
     lines = [
         f"{commit.repository} at {short(commit.head)}, compared with {short(commit.base)}:",
@@ -43,14 +43,14 @@ def signed(attested: Attestation, key_id: str, source: str) -> str:
 
 
 def compared(found: Reproduction) -> str:
-    """What came out when the cells ran again."""
+    """The results of running the cells again."""
     lines = [line for each in found.cells for line in _cell(each)]
     if found.verdict_now:
         lines.append(f"Verdict here: {found.verdict_now}")
     lines += found.notes
     lines.append(_ANSWERS[found.answer])
     if found.answer == "different":
-        lines.append("If these tests pass and fail by chance, run this once more.")
+        lines.append("If these tests are flaky, run this once more.")
     return _lines(lines)
 
 
@@ -73,14 +73,14 @@ def as_json(attested: Attestation, key_id: str, found: Reproduction | None) -> d
 def _cell(each: CellComparison) -> Iterator[str]:
     name = _CELLS[each.cell]
     if each.same_as is not None:
-        name = f"{name}, not run on its own because it cannot differ from {each.same_as}"
+        name = f"{name}, not run separately because it cannot differ from {each.same_as}"
     tests = f"{each.compared:,} {'test' if each.compared == 1 else 'tests'}"
     if each.answer == "unchecked":
         yield f"{name}: not checked. {each.why}"
     elif each.answer == "same":
         yield f"{name}: {each.why or f'same, {tests}'}"
     else:
-        yield f"{name}: different. {each.why or f'{each.total:,} of {tests} ended another way:'}"
+        yield f"{name}: different. {each.why or f'{each.total:,} of {tests} ended differently:'}"
     for difference in each.differences[:_TESTS_SHOWN]:
         then, now = LETTERS.get(difference.then, "?"), LETTERS[difference.now]
         yield f"  {difference.verifier}: {difference.id}: {then} then, {now} here"
@@ -93,5 +93,5 @@ def _cell(each: CellComparison) -> Iterator[str]:
 
 
 def _lines(lines: list[str]) -> str:
-    # Names in a file may hold what a terminal would obey.
+    # Names in a file may contain control sequences for a terminal.
     return "\n".join(without_invisible(" ".join(line.split("\n"))) for line in lines)

@@ -59,7 +59,7 @@ def approved(sha: CommitSha, standings: Sequence[Standing]) -> tuple[str, str]:
 
 
 def not_needed(sha: CommitSha) -> tuple[str, str]:
-    """Title and summary when no agent had a part in the change."""
+    """Title and summary when no agent was involved in the change."""
     return (
         "Not needed: no agent wrote this",
         f"A person opened this pull request, and no commit up to {_code(sha)} is an agent's. "
@@ -68,7 +68,7 @@ def not_needed(sha: CommitSha) -> tuple[str, str]:
 
 
 def unknown(problem: str, next_step: str) -> tuple[str, str]:
-    """Title and summary when it cannot be found out who approved."""
+    """Title and summary when it is unknown who approved."""
     told = " ".join(sanitize.plain(each, limit=500) for each in (problem, next_step) if each)
     return (
         "Approvals unknown",

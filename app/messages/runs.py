@@ -29,17 +29,17 @@ def when(moment: float) -> str:
 
 
 def status(phase: Phase, outcome: Outcome | None, mode: str) -> str:
-    """How a run is or was, in a few words."""
+    """A run's state or outcome, in a few words."""
     return state(phase, outcome, mode)
 
 
 def money(usd: float) -> str:
-    """US dollars; small amounts with the digits that tell them apart."""
+    """US dollars; small amounts with enough digits to differ from zero."""
     return f"${usd:.4f}" if 0 < usd < 0.01 else f"${usd:.2f}"
 
 
 def request(run: RunInput) -> list[Fact]:
-    """What was asked, by whom, and what works on it."""
+    """The request, the requester, and the model and engine."""
     trigger = run.trigger
     kind = "pull request" if trigger.is_pull_request else "issue"
     facts = [
@@ -58,7 +58,7 @@ def request(run: RunInput) -> list[Fact]:
 
 
 def ending(report: Report) -> list[Fact]:
-    """How it ended: verdict, problem, next step, and what the agent says of it."""
+    """How it ended: verdict, problem, next step, and the agent's summary."""
     facts: list[Fact] = []
     if report.verdict is not None:
         title, *reasons = verdicts.terminal(report.verdict)
@@ -158,7 +158,7 @@ def _lines(text: str, *, whole: bool) -> list[str]:
 
 
 def commit(sha: str | None) -> str:
-    """A commit as people write it; empty without one."""
+    """A commit's short SHA; empty without one."""
     return short(sha) if sha else ""
 
 

@@ -1,4 +1,4 @@
-"""What people read about a setup: its outcome, its commands' sources, what is missing."""
+"""Texts about a setup: its outcome, its commands' sources, what is missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def no_network(recipe: Recipe, setting: str) -> Missing:
 
 
 def section(outcome: SetupOutcome | None, policy_file: str = "") -> str:
-    """Three lines about a setup that Honk found out, with the details folded; empty for none.
+    """Three lines about automatic setup, with the details folded; empty if there was none.
 
     `policy_file` is the same setup as a policy, to paste.
     """
@@ -65,7 +65,7 @@ def sources(outcome: SetupOutcome | None) -> tuple[ContextItem, ...]:
 
 
 def reasons(outcome: SetupOutcome, *, same_before: bool) -> tuple[str, ...]:
-    """Why no test may have run, as plain sentences; empty where the setup explains nothing."""
+    """Why no test may have run, as plain sentences; empty if the setup does not explain it."""
     told = [f"{each.what} is missing: {sentence(each.why)}" for each in outcome.missing[:_SHOWN]]
     told += [f"Setup: {_plain_failure(each)}" for each in outcome.failed[:_SHOWN]]
     if told and same_before:
@@ -95,7 +95,7 @@ def unknown_ecosystem(found: Mapping[str, str]) -> str:
 
 
 EXAMPLE_VERIFY = ('verify: ["make test"]  # the command that runs your tests',)
-"""What to paste where Honk knows no test runner."""
+"""What to paste if Honk knows no test runner."""
 
 
 def _what_ran(outcome: SetupOutcome) -> str:

@@ -207,7 +207,7 @@ def _context_list(items: tuple[ContextItem, ...]) -> str:
 
 
 def _lacked(text: str) -> str:
-    """What the agent says that the request or the guidance lacked, folded."""
+    """What the agent missed in the request or the guidance, folded."""
     if not text.strip():
         return ""
     title = "What the request or the guidance did not mention"
@@ -255,7 +255,7 @@ def _footer(told: StatusContext, *, live: bool) -> str:
 
 
 def _patch(report: Report, room: int) -> str:
-    """The patch, where it cannot be pushed, and what `/honk trust` would mean."""
+    """The patch, if it cannot be pushed, and what `/honk trust` would mean."""
     if not report.patch:
         return ""
     shown = sanitize.fence(report.patch, limit=min(45_000, room), language="diff")

@@ -1,4 +1,4 @@
-"""How a verdict reads: the same words on every surface, from one place."""
+"""The texts of a verdict: the same on every surface."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MEANINGS = {
 """What the tests of each meaning have in common, worst first; short enough for a phone."""
 
 EVIDENCE_SENTENCES = 3
-"""Reasons that are told with the verdict; the others are notes."""
+"""Reasons that are shown with the verdict; the others are notes."""
 
 NOTICES = 3
 
@@ -75,7 +75,7 @@ def label(verdict: Verdict) -> str:
 
 
 def seen(verdict: Verdict) -> str:
-    """What was seen, as a sentence without the label."""
+    """The finding, as a sentence without the label."""
     name = label(verdict)
     text = verdict.title.removeprefix(f"{name}: ") if name else verdict.title
     return sentence(f"{text[:1].upper()}{text[1:]}")
@@ -91,7 +91,7 @@ def evidence(verdict: Verdict) -> list[str]:
 
 
 def notes(verdict: Verdict) -> list[str]:
-    """What else to know, as plain text: what could not be compared, and why."""
+    """Notes, as plain text: what could not be compared, and why."""
     told = EVIDENCE_SENTENCES if label(verdict) else 0
     return [sentence(each.strip()) for each in verdict.reasons[told:]]
 
@@ -179,7 +179,7 @@ def how_to_go_on(kind: VerdictKind, sha: str) -> str:
 
 
 def rows(verdict: Verdict) -> list[tuple[str, list[str]]]:
-    """What was seen of tests and checks, worst first, each with the names; nothing is empty."""
+    """The findings about tests and checks, worst first, each with names; none is empty."""
     named = _rows_by_meaning(verdict) if verdict.rows else _rows_by_class(verdict)
     named += [("Did not run", verdict.not_run)] if verdict.not_run else []
     found = [(name, [test.id for test in tests]) for name, tests in named if tests]
@@ -270,7 +270,7 @@ def _marked(text: str, verdict: Verdict) -> str:
 
 
 def _plain_part(text: str) -> str:
-    """Plain text that keeps the blanks at its ends."""
+    """Plain text that keeps the spaces at its ends."""
     if not text.strip():
         return " " if text else ""
     before, after = (" " if edge.isspace() else "" for edge in (text[0], text[-1]))

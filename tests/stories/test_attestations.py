@@ -88,7 +88,7 @@ async def test_from_the_check_to_the_file_and_the_same_results(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Proven: 1 test fails without this change" in done.stdout
-    assert done.stdout.endswith("The same results came out.\n")
+    assert done.stdout.endswith("The results are the same.\n")
 
 
 async def test_an_operator_checks_a_commit_with_the_apps_own_access(
@@ -101,7 +101,7 @@ async def test_an_operator_checks_a_commit_with_the_apps_own_access(
         _verify, subject.repository, subject.pull.pull.head_sha, **settings
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The same results came out." in done.stdout
+    assert "The results are the same." in done.stdout
 
 
 async def test_a_changed_file_is_not_believed(

@@ -92,7 +92,7 @@ async def test_a_run_is_replayed_to_the_same_or_to_the_first_difference() -> Non
         run = harness.sql("SELECT id FROM runs")[0][0]
         same = await honk("replay", run, **harness.settings)
         assert same.returncode == 0, same.stdout + same.stderr
-        assert "The same came out: 3 turns of the model" in same.stdout
+        assert "The replay matches: 3 turns of the model" in same.stdout
         assert "the same verdict" in same.stdout
         # As if the recorded edit had left something else.
         other = "0" * 40

@@ -130,7 +130,7 @@ async def test_an_honest_attestation_comes_out_the_same(scene: Scene) -> None:
     text = messages.reproduction.compared(found)
     assert "Verdict here: Proven: 1 test fails without this change" in text
     assert "Honk 0.0.9 made the attestation" in text
-    assert text.endswith("The same results came out.")
+    assert text.endswith("The results are the same.")
 
 
 async def test_a_claim_that_does_not_hold_is_found(scene: Scene) -> None:
@@ -226,7 +226,7 @@ async def test_the_terminal_says_whether_the_same_comes_out(scene: Scene, tmp_pa
 
     good = await asyncio.to_thread(_honk, str(file), *clone, home=home)
     assert good.returncode == 0, good.stderr
-    assert good.stdout.endswith("The same results came out.\n")
+    assert good.stdout.endswith("The results are the same.\n")
     # What it made for that is gone.
     assert not list((home / "scratch").iterdir())
 
