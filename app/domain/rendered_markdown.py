@@ -73,7 +73,8 @@ def see(text: str) -> VisibleText:
     reader = _VisibleTextReader()
     reader.feed(rendered.html)
     reader.close()
-    shown = reader.text()
+    # Addresses, too, can hold invisible characters, so the whole is read, not only its words.
+    shown = sanitize.without_invisible(reader.text())
     left_out = [f"{what} was left out" for what in (*rendered.left_out, *reader.left_out)]
     if formulas.LEFT_OUT in shown and formulas.LEFT_OUT not in text:
         left_out.append("a formula was left out")

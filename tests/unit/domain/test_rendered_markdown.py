@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +118,16 @@ def test_a_block_of_code_inside_code_in_a_cell() -> None:
     text = "<table><td><code>\u200b<sub><sub><sub><sub><sub>*\ufffd\n---\n²<pre>x ![x](a.png)"
     seen = see(text).text
     assert "\ue000" not in seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a href=http9\U000e00419>words</a>",
+        "<a href='http://e.test/\U000e0041\u202e'>words</a>",
+        "[words](http://e.test/%F3%A0%81%81/one%20two%20three%20four%20five%20six)",
+        "<img src=x.png alt='one \U000e0041 two'>",
+    ],
+)
+def test_an_address_carries_no_invisible_characters(text: str) -> None:
+    assert not re.search("[\u202a-\u202e\U000e0000-\U000e0fff]", see(text).text)
