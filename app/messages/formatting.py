@@ -99,9 +99,6 @@ def blocked_hosts(tried: Sequence[BlockedHost]) -> str:
     return "\n".join(["Setup was blocked from reaching:", "", *lines])
 
 
-ASKED_HEADING = "## Request"
-
-
 def pull_marker(run: RunId) -> str:
     """The marker of the pull request that a run opened."""
     return f"<!-- honk:pull={run} -->"

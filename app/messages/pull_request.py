@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.domain import markdown, pull_template, sanitize
+from app.domain import pull_template, sanitize
 from app.domain.flag import Flag
 from app.domain.report import (
     Usage,
     Work,
 )
 from app.domain.run import RunInput
-from app.domain.trigger import Trigger
 from app.domain.values import RunId, short
 from app.domain.verdict import Verdict, VerdictKind
 from app.messages import verdict as verdicts
 from app.messages.check_run import flags_section
 from app.messages.formatting import (
-    ASKED_HEADING,
     COMMENT_LIMIT,
     ROOM_BESIDE,
     TITLE_LIMIT,
@@ -31,6 +29,7 @@ from app.messages.formatting import (
     usage_line,
 )
 
+_REQUEST_SHOWN = 200
 SETUP_TITLE = "Add .github/honk.yml with this repository's setup"
 
 
@@ -62,7 +61,7 @@ def body(
     why_draft: str = "",
     attestation: str = "",
 ) -> str:
-    """The verdict and its evidence, then request, changes and cost.
+    """The verdict and its evidence, then what changed and why, how to check it, and cost.
 
     What was measured comes before any text that a person or the model wrote. `why_draft` is why
     it is a draft besides the verdict, as a sentence of Markdown. `attestation` is the URL of the
@@ -89,8 +88,7 @@ def body(
     ]
     room = max(0, COMMENT_LIMIT - len("\n\n".join([*ours, *foot])) - ROOM_BESIDE)
     theirs = [
-        ASKED_HEADING,
-        _asked(trigger, run.request, limit=min(8_000, room // 5)),
+        _requested(run),
         planned(run.planned, limit=min(10_000, room // 5)),
         "## Changes",
         sanitize.markdown(work.text, limit=min(15_000, room // 5)) or "No description provided.",
@@ -136,6 +134,11 @@ def has_verdict(body: str) -> bool:
 def with_verdict(body: str, block: str) -> str:
     """The description with this verdict block in place of the one it has."""
     return fit_comment(_BLOCK.sub(lambda _: block, body, count=1))
+
+
+def outside_verdict(body: str) -> str:
+    """The description without its verdict block."""
+    return _BLOCK.sub("", body, count=1)
 
 
 def without_verdict(body: str, run: RunId) -> str:
@@ -285,10 +288,13 @@ def commit_message(
     return "\n\n".join(part for part in (subject, body, "\n".join(trailers)) if part) + "\n"
 
 
-def _asked(trigger: Trigger, request: str, *, limit: int) -> str:
-    asked = sanitize.markdown(request or trigger.body, limit=limit)
-    title = sanitize.plain(trigger.title, limit=TITLE_LIMIT)
-    return markdown.quoted(f"**{title}**\n\n{asked}".strip())
+def _requested(run: RunInput) -> str:
+    """One line that links to the comment with the request; empty where the issue says it all."""
+    asked = sanitize.plain(" ".join(run.request.split()), limit=_REQUEST_SHOWN)
+    comment = run.trigger.comment
+    if not asked or comment is None:
+        return ""
+    return f"Requested in [a comment]({comment.url}): {asked}"
 
 
 def _address(login: str, account_id: int) -> str:

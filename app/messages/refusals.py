@@ -15,7 +15,6 @@ from app.messages.check_run import (
     flag_line,
 )
 from app.messages.formatting import (
-    ASKED_HEADING,
     SETUP_OUTPUT,
     because_of,
     blocked_hosts,
@@ -23,6 +22,7 @@ from app.messages.formatting import (
     fit_comment,
     pull_marker,
 )
+from app.messages.pull_request import outside_verdict
 
 
 def pending_marker(run: RunId) -> str:
@@ -321,9 +321,7 @@ def undone_body(body: str, run: RunId, trigger: Trigger) -> str:
         "nothing to merge here.\n\nTo try again, comment `/honk retry` on "
         f"#{trigger.number}."
     )
-    before, found, after = body.partition(ASKED_HEADING)
-    rest = f"{found}{after}" if found else before
-    rest = _CLOSES.sub("", rest).replace(pull_marker(run), "").strip()
+    rest = _CLOSES.sub("", outside_verdict(body)).replace(pull_marker(run), "").strip()
     title = "What the run did"
     fold = f"<details><summary>{title}</summary>\n\n{rest}\n\n</details>" if rest else ""
     return fit_comment("\n\n".join(p for p in (notice, fold, pull_marker(run)) if p))

@@ -111,7 +111,7 @@ def test_the_verdict_comes_first_and_nothing_is_zero(verdict: Verdict, run: RunI
         assert re.search(r"(?<![\d.,])0 (?!\()", text) is None
         assert text.index("**Review these first**") > text.index("411 other")
     assert "<details><summary>Commands and output</summary>" in summary
-    assert body.index("411 other") < body.index("## Request") < body.index("## Changes")
+    assert body.index("411 other") < body.index("\nCloses #") < body.index("## Changes")
 
 
 @pytest.mark.parametrize("verdict", EVERY)
