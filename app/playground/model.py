@@ -758,8 +758,8 @@ def _check_tools(tools: list[Json]) -> None:
 def _check_messages(messages: Any, paused: set[str]) -> None:
     _refuse_unless(isinstance(messages, list) and messages, "messages: at least one is required")
     for i, message in enumerate(messages):
-        known = isinstance(message, dict) and message.get("role") in ("user", "assistant")
-        _refuse_unless(known, f"messages.{i}.role: Input should be 'user' or 'assistant'")
+        known = isinstance(message, dict) and message.get("role") in _BLOCKS_OF
+        _refuse_unless(known, f"messages.{i}.role: Input should be 'user', 'assistant' or 'system'")
         content = message.get("content")
         _refuse_unless(isinstance(content, (str, list)) and content, f"messages.{i}: no content")
         for j, block in enumerate(_blocks(content)):
@@ -783,6 +783,8 @@ def _check_messages(messages: Any, paused: set[str]) -> None:
 _BLOCKS_OF = {
     "user": {"text", "image", "document", "tool_result", "search_result"},
     "assistant": {"text", "thinking", "redacted_thinking", "tool_use"},
+    # An instruction of the operator's in the middle of a conversation.
+    "system": {"text"},
 }
 
 
@@ -831,10 +833,11 @@ def _check_media(block: Json, where: str) -> None:
 
 
 def _combined(messages: list[Json]) -> list[tuple[str, list[Json]]]:
-    """Messages of one role that follow each other count as one."""
+    """Messages of one role that follow each other count as one; those of the system are between."""
+    said = [message for message in messages if message["role"] != "system"]
     return [
         (role, [block for message in group for block in _blocks(message["content"])])
-        for role, group in itertools.groupby(messages, key=lambda message: str(message["role"]))
+        for role, group in itertools.groupby(said, key=lambda message: str(message["role"]))
     ]
 
 

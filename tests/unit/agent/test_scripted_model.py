@@ -63,6 +63,16 @@ async def test_a_whole_answer_without_a_stream(server: Server) -> None:
     assert server[0].requests == [body()]
 
 
+async def test_the_operator_may_speak_in_the_middle_of_a_conversation(server: Server) -> None:
+    between = {"role": "system", "content": "Be brief."}
+    for messages in (
+        [user(text()), between],
+        [user(text()), assistant(CALL), between, user(RESULT)],
+    ):
+        response = await server[1].post("/v1/messages", json={**body(), "messages": messages})
+        assert response.status_code == 200, response.text
+
+
 async def test_a_tool_is_called_by_the_name_that_it_is_offered_under(server: Server) -> None:
     server[0].default = lambda _: ScriptedTurn(use=({"finish": {}}, {"bash": {}}, {"plan": {}}))
     names = ("bash", "mcp__honk__finish", "a__plan", "b__plan")
@@ -96,11 +106,14 @@ MARKED = [text(str(i), **MARK) for i in range(4)]
 BASH = {"type": "bash_20250124", "name": "bash"}
 SCHEMA = {"input_schema": {"type": "object"}}
 THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "made-up"}
+SYSTEM_CALL = {"role": "system", "content": [CALL]}
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("no messages", {"messages": []}, "at least one"),
     ("first is the assistant's", {"messages": [assistant(text())]}, "first message must use"),
     ("prefill", talk([text("I")]), "prefill"),
-    ("role", {"messages": [{"role": "system", "content": "x"}]}, "role"),
+    ("role", {"messages": [user(text()), {"role": "tool", "content": "x"}]}, "role"),
+    ("first is the system's", {"messages": [{"role": "system", "content": "x"}]}, "first message"),
+    ("call by the system", {"messages": [user(text()), SYSTEM_CALL]}, "not a block of the system"),
     ("empty content", {"messages": [user()]}, "no content"),
     ("empty text", {"messages": [user(text(" "))]}, "non-empty"),
     ("empty result", talk([CALL], [EMPTY_RESULT]), "non-empty"),
