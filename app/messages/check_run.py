@@ -152,6 +152,11 @@ def superseded_by(sha: str) -> str:
     return f"Superseded: {short(sha)} is the head now. Its own check has the result."
 
 
+def superseded_by_newer() -> str:
+    """Why a verification stops when a newer push or request is about the same pull request."""
+    return "Superseded: a newer push or request started another check."
+
+
 def left_queue() -> str:
     """Why a verification stops when its entry is no longer in the merge queue."""
     return "This entry was removed from the merge queue."

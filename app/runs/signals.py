@@ -210,8 +210,9 @@ async def _is_superseded(services: Services, signal: Signal) -> bool:
     """Whether a live run put its own verified commit on top of the push."""
     assert signal.number is not None
     subject = subject_key(signal.repository, signal.number)
-    if not await services.runs.alive_on(subject):
-        return False
+    alive = await services.runs.alive_on(subject)
+    if all(row.input.quiet for row in alive):
+        return False  # a run that only verifies pushes nothing
     await _wait_until_ended(services, subject)
     client = await services.github.repository(signal.installation_id, signal.repository, READ_PULLS)
     head = (await pulls.pull_request(client, signal.number)).head_sha

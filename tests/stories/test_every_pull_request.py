@@ -413,6 +413,29 @@ async def test_every_pull_request_of_honk_shows_the_error_of_a_policy_after_a_pu
     )
 
 
+async def test_every_pull_request_of_honk_is_verified_at_its_newest_push(
+    harness: Harness,
+) -> None:
+    subject = await harness.subject(plays=script(FIX, FINISH), permissions={"walter": "write"})
+    await subject.label()
+    await subject.settled()
+    ours = Subject(harness, subject.repository, subject.pull.number)
+    assert ours.issue.pull is not None
+    branch = ours.issue.pull.head
+    slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(600)\n"}
+    await harness.github.push_files(subject.repository, branch, slow, "walter", "Add a test")
+    first = _head(ours)
+    await harness.until(
+        lambda: (now := _tests(ours, first)) is not None and now.status == "in_progress",
+        "it is not at work",
+    )
+    fast = {"test_slow.py": b"def test_slow():\n    assert True\n"}
+    await harness.github.push_files(subject.repository, branch, fast, "walter", "Faster")
+    old, new = await _completed(ours, first), await _completed(ours)
+    assert (old.conclusion, old.title) == ("cancelled", "Superseded")
+    assert new.conclusion == "success"
+
+
 async def test_every_pull_request_that_breaks_the_policy_file_is_told_before_it_is_merged(
     verifier: Harness,
 ) -> None:

@@ -258,10 +258,12 @@ async def supersede(services: Services, trigger: Trigger) -> SupersedeResult:
     others = [
         row for row in alive if row.input.trigger.kind == "check" and row.trigger_id != trigger.id
     ]
-    why = messages.check_run.superseded_by(trigger.head_sha)
     for row in others:
         if row.input.trigger.updated_at <= trigger.updated_at:
-            await stop(services, row, trigger.actor.login, why)
+            is_same = row.input.trigger.head_sha == trigger.head_sha
+            why = messages.check_run.superseded_by(trigger.head_sha)
+            newer = messages.check_run.superseded_by_newer()
+            await stop(services, row, trigger.actor.login, newer if is_same else why)
     later = any(row.input.trigger.updated_at > trigger.updated_at for row in others)
     return SupersedeResult(is_superseded=later)
 

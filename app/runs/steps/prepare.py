@@ -140,6 +140,8 @@ async def _new_or_created_branch(services: Services, run: RunInput, row: RunRow)
 
 async def _record_published(services: Services, row: RunRow, target: Target) -> RunRow:
     """If the branch is at our commit, record it as published: a crash may have prevented that."""
+    if row.input.mode == "test":
+        return row  # the head is someone else's commit
     if target.at is None or target.at != row.head_sha or target.at == row.published_sha:
         return row
     return await services.runs.update(row.id, branch=target.branch, published_sha=target.at)

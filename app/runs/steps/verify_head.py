@@ -28,6 +28,8 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     repo = run.trigger.repository
     await services.mirrors.pin(repo, f"{run.id}-sealed", head)
     client = await services.checks_client(run)
+    # Recorded first: a run that ends early completes the check runs of this commit.
+    await services.runs.update(run.id, head_sha=head)
     check = await checks.ensure_check_run(client, messages.check_run.TESTS_CHECK, head, run.id)
     tree = await services.mirrors.tree_of(repo, head)
     done = CommitResult(sha=head, tree=tree, check_run=check.id, check_url=check.url)
