@@ -65,7 +65,7 @@ class EnvFile:
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError:
-            raise UserError(f"{self.path} is not text.", next_step="Move it away.") from None
+            raise UserError(f"{self.path} is not text.", next_step="Move it elsewhere.") from None
         except OSError as problem:
             raise UserError(f"{self.path} cannot be read ({problem.strerror}).") from None
 

@@ -42,7 +42,7 @@ def manifest(
     and most addresses that are not public.
     """
     if not 0 < len(name) <= NAME_LENGTH:
-        raise UserError(f"GitHub takes names of 1 to {NAME_LENGTH} characters.")
+        raise UserError(f"GitHub accepts names of 1 to {NAME_LENGTH} characters.")
     found: dict[str, Any] = yaml.safe_load(_FILE.read_text("utf-8"))
     found |= {
         "name": name,
@@ -74,7 +74,7 @@ def form_url(server_url: str, organization: str, state: str) -> str:
     if organization and not _LOGIN.fullmatch(organization):
         raise UserError(
             "That is not the name of an organization.",
-            next_step="Give the last part of its address, such as octo-org.",
+            next_step="Enter the last part of its URL, such as octo-org.",
         )
     place = f"/organizations/{quote(organization)}" if organization else ""
     return f"{server_url}{place}/settings/apps/new?state={quote(state, safe='')}"
@@ -93,6 +93,6 @@ def public_address(given: str) -> str:
     if not whole or re.search(r"\s", text):
         raise UserError(
             "That is not an address GitHub can deliver to.",
-            next_step="Give scheme and host alone, such as https://honk.example.com.",
+            next_step="Enter only the scheme and host, such as https://honk.example.com.",
         )
     return f"{parts.scheme}://{parts.netloc}"

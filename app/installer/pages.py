@@ -261,7 +261,7 @@ class InstallerPages:
         given = request.query_params
         if not self._known.use_state(given.get("state", "")):
             raise ForbiddenError(
-                "This answer from GitHub was used already, or is for another start of `honk init`.",
+                "This answer from GitHub was already used, or is for another start of `honk init`.",
                 next_step="If GitHub did create an App, delete it there and start over.",
             )
         try:
@@ -379,7 +379,7 @@ def _check_host(request: Request) -> None:
         host = None
     if host not in _HOSTS:
         raise ForbiddenError(
-            "This page answers to 127.0.0.1 alone.", next_step="Open the link from the terminal."
+            "This page only answers to 127.0.0.1.", next_step="Open the link from the terminal."
         )
 
 

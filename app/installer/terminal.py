@@ -47,7 +47,7 @@ async def serve_page(env: EnvFile, *, port: int, honk_port: int, say: Say) -> No
         say(
             "The browser is on another machine? Run this there first, then open the link:\n\n"
             f"    ssh -L {at}:{_HOST}:{at} THIS-MACHINE\n\n"
-            "No browser can reach this machine? Use: honk init --print\n"
+            "If no browser can reach this machine, use: honk init --print\n"
             "Ctrl-C ends it; started again, it continues where you left off."
         )
 
@@ -84,14 +84,14 @@ async def print_settings(
         f"{page_to_save(url, body)}\n\n"
         "   If GitHub refuses a form from a file, serve it: python3 -m http.server\n\n"
         "2. Confirm on GitHub. The page that it sends you to does not load; that is expected.\n"
-        "   Its address holds a code that is good for an hour."
+        "   Its URL contains a code that is valid for an hour."
     )
-    code = code_in(ask("3. Paste that address"), state)
+    code = code_in(ask("3. Paste that URL"), state)
     app = await app_manifests.exchange(api_of(choice.server_url), code, outgoing)
     for name, value in settings_of(app, choice).items():
         show(f"{name}={value}")
     say(
-        "\nStore these in your platform's secret store now: GitHub does not tell them again.\n"
+        "\nStore these in your platform's secret store now: GitHub does not show them again.\n"
         f"Install the App: {app.url}/installations/new\n"
         "Then set ANTHROPIC_API_KEY, and check everything with: honk doctor"
     )
@@ -123,14 +123,12 @@ def code_in(pasted: str, state: str) -> str:
     if "code=" not in text:
         if _STATE.fullmatch(text):
             return text
-        raise UserError(
-            "There is no code in that.", next_step="Paste the whole address, with `code=` in it."
-        )
+        raise UserError("It contains no code.", next_step="Paste the whole URL, including `code=`.")
     query = parse_qs(urlsplit(text).query)
     given = query.get("state", [""])[0]
     if not secrets.compare_digest(given.encode(), state.encode()):
         raise UserError(
-            "That address is from another start of `honk init`.",
+            "That URL is from another start of `honk init`.",
             next_step="Use the form that this one printed.",
         )
     return query.get("code", [""])[0]

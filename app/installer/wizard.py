@@ -300,7 +300,7 @@ class Wizard:
             name = "ANTHROPIC_API_KEY"
             self.env.add({name: key.get_secret_value()}, replacing={name})
             if settings.load().anthropic_api_key != key:
-                problem = f"{name} in the environment is another key, and counts before .env."
+                problem = f"{name} in the environment differs and takes precedence over .env."
         return problem
 
     # -- deliveries
@@ -430,7 +430,7 @@ async def _log_is_readable(github: GitHubApp) -> str:
             )
         if time.monotonic() > deadline:
             raise UserError(
-                "GitHub's delivery log has no ping with a payload, so it cannot be relied on here.",
+                "GitHub's delivery log has no ping with a payload, so it is not reliable here.",
                 next_step="Use polling instead.",
             )
         await asyncio.sleep(_PING_POLL_SECONDS)
