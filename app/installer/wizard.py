@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -114,6 +115,15 @@ class InstallProgress:
     accounts: tuple[InstalledAccount, ...] = ()
     model_problem: str = ""
     problem: str = ""
+
+    @property
+    def app_page(self) -> str:
+        """The App's page, on its own GitHub whatever that says."""
+        server = self.settings.github_server_url
+        if self.app is None:
+            return server
+        known = self.app.url
+        return known if known.startswith(f"{server}/") else f"{server}/apps/{quote(self.app.slug)}"
 
     @property
     def takes_key(self) -> bool:

@@ -68,11 +68,13 @@ def test_the_source_distribution_gives_the_same_wheel(built: Path, tmp_path: Pat
 
 
 def test_the_wheel_has_every_file_of_the_package(built: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "app"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    files = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "app").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
-        missing = set(listed.stdout.split()) - set(wheel.namelist())
+        missing = files - set(wheel.namelist())
         ignored = {each for each in missing if each.endswith((".gitignore", ".pyc"))}
         assert missing == ignored
         assert json.loads(wheel.read("app/build.json"))["built_at"]
@@ -93,9 +95,10 @@ def test_what_the_wheel_needs_is_locked(built: Path) -> None:
 def test_the_version_names_commit_and_build(environment: Path) -> None:
     said = _honk(environment, "--version").stdout
     head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=False, capture_output=True, text=True
     )
-    built = rf"{re.escape(__version__)} \(commit {head.stdout[:12]}, built \d{{4}}-\d\d-\d\d"
+    commit = head.stdout[:12] or "unknown"  # where the tests run without Git's history
+    built = rf"{re.escape(__version__)} \(commit {commit}, built \d{{4}}-\d\d-\d\d"
     assert re.fullmatch(rf"honk {built}(, with changes)?\)\n", said), said
     assert __version__ in build_info.described()
 

@@ -311,6 +311,19 @@ async def test_settings_of_another_app_are_never_mixed(scene: Scene) -> None:
     assert (found["MINE"], found["GITHUB_APP_SLUG"]) == ("1", scene.github.world.app.slug)
 
 
+async def test_hostile_text_from_github(scene: Scene) -> None:
+    await scene.browser.get(await scene.create())
+    evil = "<script>alert(1)</script>\u202e"
+    app = {"slug": evil, "html_url": "javascript:alert(1)", "permissions": {}, "events": []}
+    scene.github.faults.answer("GET", "/app$", 200, app, times=None)
+    scene.wizard._app = None
+    text = (await scene.browser.get("/")).text
+    assert "&lt;script&gt;" in text
+    assert "<script>alert" not in text
+    assert "javascript:" not in text
+    assert "\u202e" not in text
+
+
 async def test_an_app_deleted_on_github(scene: Scene) -> None:
     await scene.browser.get(await scene.create())
     scene.github.world.register(registration(scene.env.parent))
