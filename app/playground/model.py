@@ -1,8 +1,9 @@
 """A server for the Messages API that plays a script instead of a model.
 
-It checks requests as the real API does and answers in its shapes, streamed or whole, so that the
-product's own code is what runs. Outside contract: https://platform.claude.com/docs/en/api/messages
-and `/api/errors`; the wording of refusals is close to the real one, not the same.
+It checks requests like the real API and answers in its format, streamed or not, so that the
+product's own code runs unchanged. Outside contract:
+https://platform.claude.com/docs/en/api/messages and `/api/errors`; the wording of refusals is close
+to the real one, not the same.
 
 A script is YAML:
 
@@ -50,7 +51,7 @@ Fault = Literal[
     "cut",  # the connection breaks in the middle of the answer
     "early_end",  # the stream ends cleanly before the answer is whole
     "error_event",  # an `event: error` inside a stream that began with status 200
-    "silence",  # the stream begins and then says nothing
+    "silence",  # the stream begins and then stays silent
     "prompt_too_long",
     "stale_thinking",
     "no_credit",
@@ -104,9 +105,9 @@ _FAULT_ANSWERS: dict[str, tuple[int, str]] = {
 class ScriptedTurn(BaseModel):
     """One turn of the model.
 
-    `think` and `say` come first, then the tools in `use`, each a mapping of one tool's name to
-    its input. `seconds` passes between the beginning of the answer and its content. `fault`
-    happens the first `times` times that this turn is asked for; `retry_after` goes with it.
+    `think` and `say` come first, then the tools in `use`, each a mapping of one tool's name to its
+    input. `seconds` passes between the beginning of the answer and its content. `fault` happens the
+    first `times` times that this turn is requested; `retry_after` goes with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,7 +130,7 @@ class ScriptedTurn(BaseModel):
 
     @property
     def stop_reason(self) -> StopReason:
-        """What the script says, or what follows from the content."""
+        """The script's value, or one derived from the content."""
         return self.stop or ("tool_use" if self.use else "end_turn")
 
 
@@ -141,7 +142,7 @@ class _ScriptFile(BaseModel):
 
 @dataclass(frozen=True)
 class ModelScript:
-    """Turns that are played in order; after the last comes a `finish` that says so."""
+    """Turns that are played in order; after the last one comes a `finish` that says so."""
 
     turns: tuple[ScriptedTurn, ...]
 
@@ -178,8 +179,8 @@ class ModelScript:
     def __call__(self, request: Json) -> ScriptedTurn:
         """The turn that comes after the assistant's messages in the request.
 
-        Asked for a summary, the model says what the script says there, or writes how many turns
-        were played: a conversation that begins with that summary goes on after them.
+        For a summary request, the model answers with the script's text, or with the number of
+        played turns: a conversation that begins with that summary continues after them.
         """
         index = _turns_summarized(request)
         for message in request["messages"]:
@@ -327,7 +328,7 @@ class ScriptedModel:
         return turn, fault, message
 
     def _fault(self, turn: ScriptedTurn, subject: str, body: Json) -> str:
-        """The fault that is due now. They are counted for each subject and turn."""
+        """The fault that is due now. Faults are counted for each subject and turn."""
         if turn.fault is None:
             return ""
         key = (subject, _assistant_turns(body))
@@ -379,7 +380,7 @@ def _content(turn: ScriptedTurn, body: Json, ids: itertools.count[int]) -> list[
 
 
 def _offered(name: str, body: Json) -> str:
-    """The name that the request has for a tool: an MCP client puts the server's before it."""
+    """The request's name for a tool: an MCP client adds the server's name as a prefix."""
     names = [str(tool.get("name")) for tool in body.get("tools", [])]
     ours = [each for each in names if each.endswith(f"__{name}")]
     return ours[0] if name not in names and len(ours) == 1 else name
@@ -483,7 +484,7 @@ def _tokens(value: object) -> int:
 
 
 class _StreamedAnswer(Response):
-    """Sends a message, whole or as a stream of events, with what the script wants to go wrong."""
+    """Sends a message, whole or as a stream of events, with the script's faults."""
 
     def __init__(
         self, message: Json, turn: ScriptedTurn, fault: str, *, streamed: bool, id: str
@@ -497,12 +498,12 @@ class _StreamedAnswer(Response):
         self.raw_headers = [(b"content-type", kind), (b"request-id", id.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end, the fault, or until the client has gone."""
+        """Send until the end, the fault, or until the client disconnects."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async for chunk in self._chunks(receive):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if self._fault != "cut":
-            # Without this last message the server breaks the connection off.
+            # Without this last message, the server aborts the connection.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:
@@ -593,11 +594,11 @@ def _halves(text: str) -> list[str]:
     return [half for half in (text[:middle], text[middle:]) if half]
 
 
-# What is refused ----------------------------------------------------------------------------
+# Refusals ----------------------------------------------------------------------------------
 
 
 class RequestRefusedError(Exception):
-    """What the API answers to a request that it does not accept."""
+    """The API's answer to an invalid request."""
 
     def __init__(self, status: int, words: str, *, retry_after: float | None = None) -> None:
         super().__init__(words)
@@ -764,7 +765,7 @@ def _check_messages(messages: Any, paused: set[str]) -> None:
         _refuse_unless(isinstance(content, (str, list)) and content, f"messages.{i}: no content")
         for j, block in enumerate(_blocks(content)):
             _check_block(block, message["role"], f"messages.{i}.content.{j}")
-        # The API itself joins them; other endpoints that speak its language refuse them.
+        # The API itself merges them; other endpoints with the same API refuse them.
         twice = i > 0 and messages[i - 1]["role"] == message["role"] == "assistant"
         _refuse_unless(not twice, f"messages.{i}: two assistant messages in a row")
     _refuse_unless(messages[0]["role"] == "user", "messages: first message must use the user role")
@@ -819,7 +820,7 @@ _MOST_MEDIA = 5 << 20
 
 
 def _check_media(block: Json, where: str) -> None:
-    """Pictures and PDFs are looked at; a broken one is refused with all of the request."""
+    """Images and PDFs are validated; a broken one causes the whole request to be refused."""
     if block.get("type") not in ("image", "document"):
         return
     source = block.get("source") or {}
@@ -842,7 +843,9 @@ def _combined(messages: list[Json]) -> list[tuple[str, list[Json]]]:
 
 
 def _check_pairs(turns: list[tuple[str, list[Json]]]) -> None:
-    """Each tool_use has its tool_result at the beginning of the very next message, and only so."""
+    """Each tool_use must have its tool_result at the beginning of the next message, and vice
+    versa.
+    """
     seen: set[str] = set()
     for i, (role, blocks) in enumerate(turns):
         asked = {b["id"] for b in turns[i - 1][1] if b["type"] == "tool_use"} if i else set()

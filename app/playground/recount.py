@@ -13,11 +13,11 @@ from app.playground.story import Story
 
 
 async def recount(story: Story, home: Path, *, is_sample: bool) -> bool:
-    """True when the pull request is there and its check run says what the tests say.
+    """True when the pull request exists and its check run agrees with the tests.
 
-    The sample's tests are run again at the head commit, by hand. A foreign project's code is not
-    run outside a sandbox: there the check run must be completed on the head commit, and a pull
-    request that is ready must have a good one.
+    The sample's tests are rerun directly at the head commit. Another project's code never runs
+    outside a sandbox: there the check run must be completed on the head commit, and must be
+    successful if the pull request is ready.
     """
     pulls = story.github.pulls(story.repository)
     if not pulls:

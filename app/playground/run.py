@@ -1,7 +1,7 @@
 """`honk playground`: a GitHub and a model on this machine, with Honk running between them.
 
-The product runs as a process of its own, started as its operator would start it; this one plays
-GitHub, plays the model where a script is given, and tells the story as it happens.
+The product runs as a separate process, started as its operator would start it; this one simulates
+GitHub, simulates the model if a script is given, and prints what happens.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from app.playground.story import Story
 
 OWNER = "olivia"
 PEOPLE = {"walter": "write", "trudy": "triage", "rita": "read", "stan": "stranger"}
-"""Who else can be acted as on the pages, and what they may do in every repository."""
+"""Other people that can be selected on the pages, and their permission in every repository."""
 FORKER = "frida"
 """Has a fork of the first sample, from which a pull request can be opened."""
 APP_ID = 424242
@@ -49,11 +49,11 @@ LISTENING = "Honk listening on "
 
 @dataclass(frozen=True)
 class Scene:
-    """What is played: an issue that is worked on at once, what stands beside it, and who works.
+    """The scenario: an issue that Honk works on immediately, the other repositories, and the model.
 
-    `samples` are the projects that come with Honk; for somebody's own project there are none, and
-    `source` is where it lies. `script` is what the scripted model does on the first issue; without
-    one the real model works.
+    `samples` are the projects that come with Honk; for a person's own project there are none, and
+    `source` is its path. `script` is the scripted model's script for the first issue; without one,
+    the real model works.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Scene:
 
 
 async def play(scene: Scene, *, port: int, once: bool) -> bool:
-    """Play the scene; True when there is a pull request whose check run tells the truth."""
+    """Run the scenario; True when there is a pull request with a correct check run."""
     with _home() as home:
         github = github_with_pages(home / "github", registration(home))
         for login in (OWNER, *PEOPLE):
@@ -115,7 +115,7 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
 
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Let work go on beside what follows; it is given up at the end."""
+    """Run work concurrently with the block; it is canceled at the end."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -125,7 +125,7 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.T
 
 
 class ServedProcess(Protocol):
-    """What is asked of a process: `subprocess.Popen` is one."""
+    """The interface of a process, as of `subprocess.Popen`."""
 
     pid: int
     stdout: IO[bytes] | None
@@ -138,7 +138,7 @@ class ServedProcess(Protocol):
 
 
 class PlaygroundStart(Protocol):
-    """How a process is started: the words after `python -m`, environment, folder, its log."""
+    """How a process is started: the arguments after `python -m`, environment, folder, log."""
 
     def __call__(
         self, words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
@@ -206,7 +206,7 @@ async def _address(process: ServedProcess, home: Path) -> str:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The product's whole environment: nothing of ours leaks into it but what Python needs."""
+    """The product's whole environment: of ours, only what Python needs."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -218,7 +218,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def github_settings(home: Path, github_url: str) -> dict[str, str]:
-    """What leads the product to the playground's GitHub, as the App of `registration`."""
+    """The product's settings for the playground's GitHub, as the App of `registration`."""
     return {
         "GITHUB_APP_ID": str(APP_ID),
         "GITHUB_PRIVATE_KEY_PATH": str(home / "app.pem"),
@@ -231,7 +231,9 @@ def github_settings(home: Path, github_url: str) -> dict[str, str]:
 
 
 def sign_in_settings() -> dict[str, str]:
-    """What lets people of the playground's GitHub sign in to the product's pages."""
+    """The settings with which people of the playground's GitHub can sign in to the product's
+    pages.
+    """
     return {
         "GITHUB_CLIENT_ID": f"Iv23li{APP_ID:014d}",
         "GITHUB_CLIENT_SECRET": "playground-client-secret",
@@ -253,11 +255,11 @@ _HANDED_ON = (
     "HTTP_PROXY",
     "NO_PROXY",
 )
-"""What this machine's network asks for: setup and the real model need it in a demo as well."""
+"""This machine's network settings: setup and the real model need them in a demo, too."""
 
 
 def network_settings(given: Mapping[str, str]) -> dict[str, str]:
-    """The settings of an environment that say how to get out of this machine."""
+    """The network settings of an environment."""
     return {name: value for name, value in given.items() if name.upper() in _HANDED_ON}
 
 
@@ -273,7 +275,7 @@ def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, s
 
 @asynccontextmanager
 async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str | None]]:
-    """The scripted model behind the Messages API; nothing where the real one is asked."""
+    """The scripted model behind the Messages API; nothing if the real one works."""
     if scene.script is None:
         yield None, None
         return
@@ -319,7 +321,7 @@ async def _add_repositories(github: GitHub, scene: Scene) -> None:
 
 
 async def _open_issues(github: GitHub, scene: Scene) -> tuple[str, int]:
-    """Open every issue; gives the repository and the number of the scene's own."""
+    """Open every issue; return the repository and the number of the scenario's own."""
     if not scene.samples:
         name = f"{OWNER}/{scene.name}"
         return name, (await github.open_issue(name, OWNER, scene.title, scene.body)).number
@@ -338,9 +340,9 @@ def _repository_name(repo: Path) -> str:
 
 @contextmanager
 def _home() -> Iterator[Path]:
-    """A directory for this playground alone, gone at the end."""
+    """A temporary directory for this playground."""
     home = Path(tempfile.mkdtemp(prefix="honk-playground-"))
-    # Sandboxes run as accounts of their own, which must be able to pass through.
+    # Sandboxes run as separate users, which must be able to traverse the folder.
     home.chmod(0o711)
     try:
         yield home

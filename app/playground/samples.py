@@ -14,7 +14,7 @@ from app.playground.model import ModelScript, Responder, ScriptedTurn
 
 _FOLDER = Path(__file__).parent / "samples"
 FIRST = "splitbill"
-"""The project whose first issue the demo works on by itself."""
+"""The project whose first issue the demo works on."""
 
 UNSCRIPTED = ModelScript(
     (
@@ -33,7 +33,7 @@ UNSCRIPTED = ModelScript(
         ),
     )
 )
-"""What the scripted model does on an issue that no sample brought along."""
+"""The scripted model's turns on an issue that is not a sample's."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sample:
 
 
 def load() -> tuple[Sample, ...]:
-    """Every sample; `FIRST` comes first. Raises UserError for a script that is none."""
+    """Every sample; `FIRST` comes first. Raises UserError for an invalid script."""
     folders = sorted(
         (folder for folder in _FOLDER.iterdir() if (folder / "repo").is_dir()),
         key=lambda folder: (folder.name != FIRST, folder.name),
@@ -64,7 +64,7 @@ def load() -> tuple[Sample, ...]:
 
 
 def scripts(samples: Iterable[Sample], owner: str) -> dict[str, Responder]:
-    """Who plays on which subject; the samples belong to `owner`, their issues come first."""
+    """The script for each subject; the samples belong to `owner`, their issues come first."""
     return {
         f"{owner}/{sample.name}#{number}": issue.script
         for sample in samples
@@ -87,7 +87,7 @@ def _issue(path: Path, script: Path) -> SampleIssue:
 
 
 def title_and_body(text: str) -> tuple[str, str]:
-    """An issue as it is written in a file: the first line, without its `#`, is the title."""
+    """An issue from a file: the first line, without its `#`, is the title."""
     title, _, body = text.strip().partition("\n")
     return title.lstrip("# ").strip(), body.strip()
 

@@ -11,12 +11,12 @@ from typing import Any
 import uvicorn
 
 _GRACE_SECONDS = 3
-"""What a request that is being answered has left when its server stops."""
+"""The time that a request in progress has when its server stops."""
 
 
 @asynccontextmanager
 async def serve_app(app: Any, port: int = 0) -> AsyncIterator[str]:
-    """Serve on 127.0.0.1; gives the address, without a slash at its end.
+    """Serve on 127.0.0.1; returns the URL, without a trailing slash.
 
     Port 0 takes a free one. Raises OSError when the port is taken.
     """
@@ -42,7 +42,7 @@ async def serve_app(app: Any, port: int = 0) -> AsyncIterator[str]:
 
 
 class _Guest(uvicorn.Server):
-    """A server that lives in somebody else's loop."""
+    """A server in an event loop that it does not own."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -51,7 +51,7 @@ class _Guest(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process that this server is a guest in."""
+        """Signals belong to the process, not to this server."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -59,7 +59,7 @@ class _Guest(uvicorn.Server):
         self._ready.set()
 
     def leave(self) -> None:
-        """Stop serving, without the tick and the pause of a server that is a whole process."""
+        """Stop serving, without the tick and the pause of a standalone server."""
         self._leaving.set()
 
     async def main_loop(self) -> None:
@@ -82,7 +82,7 @@ class _Guest(uvicorn.Server):
         await asyncio.sleep(0)
 
     async def ready(self, running: asyncio.Task[None]) -> None:
-        """Wait until it serves. Raises what kept it from doing so."""
+        """Wait until it serves. Raises the error that prevented it."""
         waiting = asyncio.create_task(self._ready.wait())
         await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():

@@ -19,7 +19,7 @@ _SHOWN = 100
 
 
 class Story:
-    """Follows one issue until Honk has spoken its last words about it."""
+    """Follows one issue until Honk's final comment."""
 
     def __init__(
         self, github: GitHub, repository: str, number: int, model: ScriptedModel | None, url: str
@@ -38,7 +38,7 @@ class Story:
         return self.github.issue(self.repository, self.number)
 
     async def tell(self, ended: Callable[[], bool]) -> bool:
-        """Print until the end; False when the product `ended` before its run did."""
+        """Print until the end; False when the product exited before its run ended."""
         click.echo(f"{self._url}/{self.repository}/issues/{self.number}\n")
         self._say("issue", f"#{self.number} {self.issue.title}")
         while time.monotonic() - self._started < LAST_WORDS_SECONDS:
@@ -126,7 +126,7 @@ def _in_words(value: object) -> str:
 
 
 def _first_line(body: str) -> str:
-    """What a comment begins with, the request that it quotes left aside."""
+    """The beginning of a comment, without the request that it quotes."""
     lines = (line.strip() for line in body.splitlines())
     return next((line for line in lines if line and not line.startswith(("<!--", ">"))), "")
 

@@ -1,4 +1,4 @@
-"""Who uses the simulated GitHub: accounts, the App with its installations, tokens, callers."""
+"""The users of the simulated GitHub: accounts, the App with its installations, tokens, callers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 
 class Clock:
-    """The time GitHub goes by: the machine's, moved forward by `advance`."""
+    """GitHub's clock: the machine's time, moved forward by `advance`."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -18,7 +18,7 @@ class Clock:
         self._offset += timedelta(seconds=seconds)
 
     def now(self) -> datetime:
-        """The time in UTC, in whole seconds as GitHub tells it."""
+        """The time in UTC, in whole seconds like GitHub's."""
         return (datetime.now(UTC) + self._offset).replace(microsecond=0)
 
     def timestamp(self) -> float:
@@ -79,17 +79,17 @@ class AppRegistration:
     name: str = ""
     client_secret: str = "playground-client-secret"
     callback_urls: tuple[str, ...] = ()
-    """Where people may be sent after signing in; none is anywhere."""
+    """The callback URLs after sign-in; empty allows any."""
 
     @property
     def client_id(self) -> str:
-        """What it is called when people sign in."""
+        """Its client ID at sign-in."""
         return f"Iv23li{self.app_id:014d}"
 
 
 @dataclass(eq=False)
 class SimulatedInstallation:
-    """The App on one account. `permissions` are what was granted, None all that it asks for."""
+    """The App on one account. `permissions` are the granted ones; None: all that it requests."""
 
     id: int
     account: User
@@ -111,7 +111,7 @@ class Token:
     repositories: frozenset[int] | None = None
     """Ids of the repositories it is narrowed to; None is all of the installation."""
     via_app: bool = False
-    """A person's token by way of the App, which can do no more than both may."""
+    """A person's token through the App, with only the permissions that both have."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ class ApiCaller:
 
     @property
     def name(self) -> str:
-        """The login, for logs and words."""
+        """The login, for logs and messages."""
         return self.user.login if self.user else ""
 
     @property
     def counted_as(self) -> str:
-        """Whose hour it is: each installation has one of its own.
+        """The owner of a rate limit: each installation has its own.
 
         https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
         """

@@ -46,7 +46,7 @@ async def start_ci(
     event: str = "push",
     fork_id: int | None = None,
 ) -> None:
-    """Let the repository's CI answer an event, where it has one that does."""
+    """Let the repository's CI react to an event, if it does."""
     ci = repository.ci
     if ci is None or ci.state != "active" or event not in ci.on:
         return
@@ -70,7 +70,7 @@ async def start_ci(
 async def start_pull_ci(
     world: World, repository: Repository, pull: SimulatedPullRequest, actor: User
 ) -> None:
-    """Let the repository's CI answer a pull request that was opened or pushed to."""
+    """Let the repository's CI react to an opened or pushed pull request."""
     head = pull.head_repository
     fork_id = head.id if head is not None and head is not repository else None
     await start_ci(
@@ -110,7 +110,7 @@ def finish(
 
 
 def _work(world: World, run: SimulatedWorkflowRun, conclusion: str) -> str:
-    """Upload what the job made; gives how it ended."""
+    """Upload the job's artifacts; return its conclusion."""
     if run.ci.works is None:
         return conclusion
     ended, archives = run.ci.works(run)
@@ -288,7 +288,7 @@ async def list_runs_of_workflow(call: Call) -> Answer:
 
 
 async def dispatch(call: Call) -> Answer:
-    """Start the workflow on a branch. Like GitHub's, the answer does not say which run it is."""
+    """Start the workflow on a branch. As on GitHub, the answer does not name the run."""
     ci, branch = _workflow(call), call.required("ref", str)
     sha = await call.repository.git.ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
     if sha is None:
@@ -334,7 +334,7 @@ async def list_artifacts(call: Call) -> Answer:
 
 
 async def download_artifact(call: Call) -> Answer:
-    """Lead to an address that is good for a minute and asks for no token."""
+    """Redirect to a URL that is valid for a minute and needs no token."""
     number = call.number("artifact_id")
     found = artifact_of(call.world, call.repository.full_name, str(number))
     if found is None or call.params["archive_format"] != "zip":
@@ -392,7 +392,7 @@ async def get_job(call: Call) -> Answer:
 
 
 async def job_logs(call: Call) -> Answer:
-    """Lead to an address that is good for a minute and asks for no token."""
+    """Redirect to a URL that is valid for a minute and needs no token."""
     _, job = _job(call)
     if job.status != "completed":
         raise not_found()
@@ -405,7 +405,7 @@ def _lead_to(call: Call, path: str) -> Answer:
 
 
 def log_of(world: World, full_name: str, job_id: str) -> bytes | None:
-    """What a job wrote."""
+    """A job's log."""
     repository = world.repositories.get(full_name.lower())
     for run in repository.workflow_runs.values() if repository else ():
         if run.job is not None and str(run.job.id) == job_id:

@@ -1,7 +1,7 @@
 """Handling one API request: route, authentication, permissions, endpoint, response.
 
-People in the pages and programs on the REST API come through `answer` alike.
-Outside contract: https://docs.github.com/rest
+People on the pages and programs on the REST API both use `answer`. Outside contract:
+https://docs.github.com/rest
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass
 class Answer:
-    """What an endpoint gives back; `body` is JSON, or bytes for another media type."""
+    """An endpoint's response; `body` is JSON, or bytes for another media type."""
 
     status: int = 200
     body: Any = None
@@ -57,7 +57,7 @@ class Call:
         return self.found
 
     def issue(self) -> SimulatedIssue:
-        """The issue or pull request of the path, where the repository has issues."""
+        """The issue or pull request of the path, if the repository has issues."""
         self._not_gone(self.number("issue_number"))
         issue = self.repository.issue(self.number("issue_number"))
         if issue.pull is None and not self.repository.has_issues:
@@ -65,7 +65,7 @@ class Call:
         return issue
 
     def _not_gone(self, number: int) -> None:
-        """Refuse what was deleted (410) or, with its new address, transferred (301)."""
+        """Refuse deleted (410) and transferred ones (301, with the new URL)."""
         if number not in self.repository.gone:
             return
         place = self.repository.gone[number]
@@ -85,7 +85,9 @@ class Call:
         return int(self.params[name])
 
     def can(self, level: str) -> bool:
-        """Whether the actor has this level here; an installation has what the endpoint needed."""
+        """Whether the actor has this level here; an installation has the level that the endpoint
+        required.
+        """
         return self.actor.kind == "installation" or self.repository.allows(self.user, level)
 
     # -- the body
@@ -140,7 +142,7 @@ class Call:
     def page(
         self, items: Sequence[T], shape: Callable[[T], Json], *, under: str | None = None
     ) -> Answer:
-        """One page of a list with the Link header that leads to the others."""
+        """One page of a list, with the Link header for the others."""
         size = min(max(_integer(self.query.get("per_page"), 30), 1), 100)
         page = max(_integer(self.query.get("page"), 1), 1)
         last = max((len(items) + size - 1) // size, 1)
@@ -202,7 +204,7 @@ class Router:
 
 
 async def answer(router: Router, call: Call) -> tuple[str, Answer]:
-    """Answer one request: the endpoint's template (empty where none fits) and the answer."""
+    """Answer one request: the endpoint's template (empty if none matches) and the response."""
     template = ""
     try:
         endpoint, call.params = router.find(call.method, _by_name(call))
@@ -217,7 +219,7 @@ async def answer(router: Router, call: Call) -> tuple[str, Answer]:
 
 
 def _by_name(call: Call) -> str:
-    """The path with the repository's name where it has the id, as redirections do."""
+    """The path with the repository's name instead of its id, as in redirects."""
     match = re.match(r"/repositories/(\d+)(?=/|$)", call.path)
     if match is None:
         return call.path
@@ -284,7 +286,7 @@ def _check_person(call: Call, endpoint: ApiEndpoint, writes: bool) -> None:
 
 
 def sees(world: World, actor: ApiCaller, repository: Repository) -> bool:
-    """Whether somebody may know of a repository."""
+    """Whether the actor may see a repository."""
     if not repository.private:
         return True
     if actor.kind == "installation":
@@ -309,7 +311,7 @@ def has_permission(actor: ApiCaller, need: str) -> bool:
     token = actor.token
     given = [token.permissions] if token else [{}]
     if token and token.installation and token.installation.permissions is not None:
-        # What was taken back since the token was made is gone for it too.
+        # Permissions that were withdrawn later also apply to existing tokens.
         given.append(token.installation.permissions)
     enough = ("write", "admin") if level == "write" else ("read", "write", "admin")
     return all(one.get(name) in enough for one in given)
@@ -337,7 +339,7 @@ def _is_pull(call: Call) -> bool:
 
 
 def limited(resource: str, name: str, text: str | None, limit: int) -> str | None:
-    """A text that GitHub stores only up to so many characters. Refuses with 422."""
+    """A text with GitHub's length limit. Refuses with 422."""
     if text is not None and len(text) > limit:
         words = f"{name} is too long (maximum is {limit} characters)"
         raise validation(resource, name, "custom", message=words)

@@ -78,7 +78,7 @@ ROUTER = Router(
     forks.ENDPOINTS,
     pulls.ENDPOINTS,
 )
-"""Every operation of the REST API that there is here."""
+"""Every simulated operation of the REST API."""
 
 _API = "/api/v3"
 _HOUR = 3600
@@ -107,7 +107,7 @@ class Front:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application. The API stands before Starlette's routes, which know no newline."""
+        """The application. The API comes before Starlette's routes, which do not match newlines."""
         if scope["type"] == "http" and scope["path"].startswith(_API):
             response = await self._rest(Request(scope, receive))
             await response(scope, receive, send)
@@ -177,7 +177,7 @@ class Front:
             self.world.faults.made(str(made["url"]).removeprefix(self.world.api_url))
 
     def _unless_known(self, request: Request, actor: ApiCaller, result: Answer) -> Answer:
-        """Nothing for who has it already; that costs nothing of the rate limit either."""
+        """304 for a client that has it already, which does not count toward the rate limit."""
         if request.method != "GET" or result.status != _OK:
             return result
         result.headers["ETag"] = limits.tag(actor, result.body)
@@ -300,7 +300,7 @@ def _response(result: Answer) -> Response:
 
 
 class _CutResponse(Response):
-    """Promises a whole answer, sends half of it and hangs up."""
+    """Announces a complete response, sends half of it and disconnects."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(bytes(whole.body), whole.status_code, dict(whole.headers))

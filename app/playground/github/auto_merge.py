@@ -19,7 +19,7 @@ async def enable(
     pull: SimulatedPullRequest,
     order: AutoMerge,
 ) -> None:
-    """Give the order. Refuses, with 422, where the pull request can be merged at once."""
+    """Enable it. Refuses with 422 if the pull request can be merged immediately."""
     if not repository.allow_auto_merge:
         raise Refusal(422, "Pull request Auto merge is not allowed for this repository")
     if issue.state != "open":
@@ -44,7 +44,7 @@ def disable(
     who: User,
     reason: str,
 ) -> None:
-    """Take the order back, for a reason that the event tells."""
+    """Disable it, with a reason for the event."""
     if pull.auto_merge is None:
         return
     pull.auto_merge = None

@@ -1,4 +1,4 @@
-"""Check runs and the suites that hold them.
+"""Check runs and their suites.
 
 Outside contract: https://docs.github.com/rest/checks/runs
 """
@@ -178,7 +178,7 @@ def announce_suite(
 async def request_suite(
     world: World, repository: Repository, actor: User, sha: str, branch: str, before: str
 ) -> None:
-    """Make the App's suite of a pushed commit and tell it; its sender is who pushed."""
+    """Create the App's suite for a pushed commit and send the event; its sender is the pusher."""
     if not any(_is_ours(suite, sha) for suite in repository.suites.values()):
         suite = await new_suite(world, repository, sha, branch, before)
         announce_suite(world, repository, suite, "requested", actor)
@@ -437,7 +437,7 @@ async def rerequest_suite(call: Call) -> Answer:
 
 
 def press(world: World, repository: Repository, run: CheckRun, identifier: str, who: User) -> None:
-    """A person presses a button of a completed run. Refuses with 422 where there is none."""
+    """A person presses a button of a completed run. Refuses with 422 if there is none."""
     buttons = [action["identifier"] for action in run.actions]
     if run.status != "completed" or identifier not in buttons:
         raise validation("CheckRun", "identifier", "invalid")

@@ -176,14 +176,14 @@ async def unreact(call: Call) -> Answer:
 
 
 def list_of_reactions(call: Call, reactions: list[Reaction]) -> Answer:
-    """The reactions to something, of one kind where the query asks for it."""
+    """The reactions to something, of one kind if the query asks for it."""
     wanted = call.query.get("content")
     found = [one for one in reactions if wanted in (None, one.content)]
     return call.page(found, lambda one: _reaction_shape(call, one))
 
 
 def react_in(call: Call, reactions: list[Reaction]) -> Answer:
-    """Add a reaction; 200 where the same person gave it before."""
+    """Add a reaction; 200 if the same person already added it."""
     content = call.choice("content", CONTENTS)
     if content is None:
         raise invalid_request('"content" wasn\'t supplied.')
@@ -192,7 +192,7 @@ def react_in(call: Call, reactions: list[Reaction]) -> Answer:
 
 
 def add_reaction(call: Call, reactions: list[Reaction], content: str) -> tuple[Reaction, bool]:
-    """Somebody's reaction, and whether it is new: each is given once."""
+    """A person's reaction, and whether it is new: each can be added once."""
     for reaction in reactions:
         if reaction.user is call.user and reaction.content == content:
             return reaction, False
@@ -202,7 +202,7 @@ def add_reaction(call: Call, reactions: list[Reaction], content: str) -> tuple[R
 
 
 def unreact_in(call: Call, reactions: list[Reaction]) -> Answer:
-    """Take a reaction of one's own away."""
+    """Remove one's own reaction."""
     number = call.number("reaction_id")
     for reaction in reactions:
         if reaction.id == number:

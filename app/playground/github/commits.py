@@ -55,14 +55,14 @@ async def write_commit(
 
 
 def _signature() -> list[str]:
-    """A block in the form of a signature: GitHub's key is GitHub's, so its word is what counts."""
+    """A block in the form of a signature. Only GitHub has its key, so its status is what counts."""
     text = base64.b64encode(secrets.token_bytes(192)).decode()
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
     return ["-----BEGIN PGP SIGNATURE-----", "", *lines, "-----END PGP SIGNATURE-----", ""]
 
 
 def user_of(world: World, person: Person) -> User | None:
-    """The account behind an address in a commit."""
+    """The account of an email address in a commit."""
     if person.email == "noreply@github.com":
         return world.web_flow
     return next((user for user in world.users.values() if user.email == person.email), None)
@@ -157,7 +157,7 @@ def file_shape(world: World, repository: Repository, head: str, change: ChangedP
 
 
 async def push_commit_shape(world: World, repository: Repository, sha: str) -> Json:
-    """A commit as the `push` event tells it."""
+    """A commit in the `push` event."""
     commit = await repository.git.commit(sha)
     parent = commit.parents[0] if commit.parents else None
     changes = await repository.git.changed_names(parent, sha)

@@ -85,7 +85,7 @@ async def _standing(call: Call, branch: str, path: str) -> tuple[str | None, str
 
 
 def _check_sha(call: Call, path: str, known: str, given: str | None) -> None:
-    """Who replaces a file says which one they have seen."""
+    """A request that replaces a file must name the version that it replaces."""
     if given is None:
         raise invalid_request('"sha" wasn\'t supplied.')
     if given != known:
@@ -102,7 +102,7 @@ async def _commit(call: Call, branch: str, head: str | None, entry: Json, messag
     named = call.given("author") or call.given("committer")
     committer = commit_person(call, call.optional("committer", dict))
     author = commit_person(call, call.optional("author", dict)) or committer
-    # What is written without a name is GitHub's own commit, and signed.
+    # Without an author it is GitHub's own commit, and signed.
     sha = await write_commit(
         call.repository,
         tree=tree,

@@ -54,7 +54,7 @@ _SHARED = (
 )
 """What a pull request has in common with the issue it also is."""
 CONTENTS = ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes")
-"""The reactions there are."""
+"""The possible reactions."""
 
 
 def reactions_shape(url: str, reactions: list[Reaction]) -> Json:
@@ -106,7 +106,7 @@ def issue_shape(
 
 
 def issue_page(world: World, repository: Repository, issue: SimulatedIssue) -> str:
-    """Where people read an issue or a pull request."""
+    """The page of an issue or a pull request."""
     return html_url(world, repository, "pull" if issue.pull else "issues", issue.number)
 
 
@@ -253,7 +253,7 @@ def add_event(world: World, issue: SimulatedIssue, event: str, actor: User, **mo
 
 
 def may_write(call: Call, issue: SimulatedIssue) -> None:
-    """Refuse a word on a locked conversation to those without write access."""
+    """Refuse comments on a locked conversation by people without write access."""
     if issue.locked and not call.can("write"):
         raise Refusal(403, "Unable to create comment because issue is locked.")
 

@@ -44,12 +44,12 @@ class PushRule:
 
 @dataclass
 class Faults:
-    """All orders in force; each goes when it was used up."""
+    """All active orders; each is removed when it is used up."""
 
     answers: list[AnswerFault] = field(default_factory=list)
     pushes: list[PushRule] = field(default_factory=list)
     late_reads: int = 0
-    """How often whatever is made from now on answers 404 to those who look for it."""
+    """How many times anything created from now on answers 404."""
     _fresh: dict[str, int] = field(default_factory=dict)
 
     def answer(
@@ -67,12 +67,11 @@ class Faults:
     ) -> AnswerFault:
         """Answer requests with this status instead.
 
-        `path` is a regular expression searched in the path as the client wrote it, below
-        `/api/v3` for the API (`/repos/o/r/issues$`) and from the root for git
-        (`/o/r.git/git-receive-pack`). `method` may be `*`. `status` 0 leaves the answer as it is
-        (for a mere delay). `delay` is in seconds, and passes where `after` says. `times` None is
-        for ever; `skip` requests that match are let through first. A `body` of text is sent as
-        HTML, like `UNICORN`.
+        `path` is a regular expression searched in the path as the client wrote it, below `/api/v3`
+        for the API (`/repos/o/r/issues$`) and from the root for git (`/o/r.git/git-receive-pack`).
+        `method` may be `*`. `status` 0 leaves the answer as it is (for a mere delay). `delay` is in
+        seconds, and passes where `after` says. `times` None is forever; the first `skip` matching
+        requests are let through. A `body` of text is sent as HTML, like `UNICORN`.
         """
         headers = headers or {}
         fault = AnswerFault(method, re.compile(path), status, body, headers, delay, after, times)
@@ -81,7 +80,7 @@ class Faults:
         return fault
 
     def cut(self, method: str, path: str, *, times: int | None = 1, skip: int = 0) -> AnswerFault:
-        """Let requests take effect, and hang up in the middle of the answer."""
+        """Let requests take effect, and disconnect in the middle of the response."""
         fault = AnswerFault(method, re.compile(path), 0, None, {}, 0.0, True, times, cut=True)
         fault.skip = skip
         self.answers.append(fault)
@@ -101,7 +100,7 @@ class Faults:
         self._fresh.clear()
 
     def take(self, method: str, path: str) -> AnswerFault | None:
-        """The order that this request meets, which is thereby used once."""
+        """The order that applies to this request; counts as one use."""
         for fault in self.answers:
             if fault.method in ("*", method) and fault.path.search(path):
                 if fault.skip:
@@ -113,12 +112,12 @@ class Faults:
         return None
 
     def made(self, path: str) -> None:
-        """Note that something new is at this path, which not every reader sees at once."""
+        """Note that something new is at this path, which not every reader sees immediately."""
         if self.late_reads:
             self._fresh[path.replace("/git/refs/", "/git/ref/")] = self.late_reads
 
     def is_hidden(self, path: str) -> bool:
-        """Whether a read of this path comes too early, which is thereby one time less."""
+        """Whether a read of this path is too early; counts as one use."""
         for fresh, left in self._fresh.items():
             if left and (path == fresh or path.startswith(f"{fresh}/")):
                 self._fresh[fresh] -= 1
@@ -126,7 +125,7 @@ class Faults:
         return False
 
     def push_refusal(self, ref: str) -> str | None:
-        """The text of the rule that this ref meets, which is thereby used once."""
+        """The text of the rule that applies to this ref; counts as one use."""
         for rule in self.pushes:
             if fnmatch.fnmatchcase(ref, rule.pattern):
                 if _used_up(rule):

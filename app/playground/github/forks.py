@@ -17,7 +17,7 @@ from .world import Repository, World
 async def make_fork(
     world: World, source: Repository, user: User, name: str = "", *, only_default: bool = False
 ) -> Repository:
-    """Copy a repository to a person's account; the fork there is, where there is one."""
+    """Copy a repository to a person's account; return an existing fork if there is one."""
     for fork in world.forks(source):
         if fork.owner is user:
             return fork
@@ -59,12 +59,14 @@ def find_head(call: Call, head: str) -> tuple[Repository, str]:
 
 
 def may_push(world: World, user: User, repository: Repository, branch: str) -> bool:
-    """Whether a person may push to a branch: by right, or as a maintainer invited to a fork."""
+    """Whether a person may push to a branch: with write access, or as a maintainer allowed by a
+    fork.
+    """
     return repository.allows(user, "write") or branch in open_to(world, user, repository)
 
 
 def open_to(world: World, user: User, repository: Repository) -> set[str]:
-    """The branches of a fork that a person may push to for a pull request's sake."""
+    """The branches of a fork that a person may push to because of a pull request."""
     return {
         pull.head
         for base in world.repositories.values()

@@ -56,7 +56,7 @@ async def answer_git(world: World, request: Request, actor: ApiCaller | None) ->
 
 
 def identify(world: World, request: Request) -> ApiCaller | None:
-    """Who a git client says it is; None where the credential is not good."""
+    """The actor of a git client; None if the credential is invalid."""
     try:
         return actor_of(world, request.headers.get("authorization", ""))
     except Refusal:
@@ -77,7 +77,7 @@ def _read(world: World, request: Request, actor: ApiCaller | None) -> GitRequest
     if repository is None or not sees(world, actor, repository):
         raise Refusal(401 if actor.kind == "anonymous" else 404, "Repository not found.")
     if repository is former and tail == "info/refs":
-        # The client takes the new address for all that follows.
+        # The client uses the new URL for everything that follows.
         place = f"{world.url}/{repository.full_name}.git/{tail}?{request.url.query}"
         raise Refusal(301, "Moved Permanently", Location=place)
     _check_rights(world, actor, repository, writes=service == _PUSH)
@@ -156,7 +156,7 @@ class _Backend:
             await self.end()
 
     async def end(self) -> None:
-        """Wait for the program, or stop it where it still runs unread."""
+        """Wait for the program, or stop it if it still runs without a reader."""
         self.feeding.cancel()
         await asyncio.gather(self.feeding, return_exceptions=True)
         if not self._out.at_eof():
@@ -184,7 +184,7 @@ async def _start(call: GitRequest, env: dict[str, str]) -> _Backend:
 
 
 async def _feed(request: Request, process: asyncio.subprocess.Process) -> None:
-    """Hand the body on piece by piece, no faster than git takes it."""
+    """Forward the body piece by piece, no faster than git reads it."""
     pipe = process.stdin
     if pipe is None:
         raise RuntimeError("the program was started without a pipe")
@@ -200,7 +200,7 @@ async def _feed(request: Request, process: asyncio.subprocess.Process) -> None:
     except ClientDisconnect:
         pass
     finally:
-        # `git http-backend` reads the early end of a body again and again, for ever.
+        # `git http-backend` would read the early end of a body again and again, forever.
         if not whole:
             _kill(process)
         pipe.close()
@@ -220,7 +220,7 @@ async def _stream(call: GitRequest, env: dict[str, str]) -> Response:
 
 
 async def _push(world: World, call: GitRequest) -> Response:
-    """Take a push; what it moved is followed up before the client hears that it went well."""
+    """Receive a push; its effects are applied before the client gets the success."""
     repository, user = call.repository, call.actor.user
     if user is None:
         raise Refusal(401, "Authentication required.")

@@ -1,8 +1,8 @@
 """The part of GraphQL that Honk uses: a library parses, tables resolve the fields.
 
-The schema itself is not here: who asks for a field that the playground does not know gets
-GitHub's `undefinedField`, and the tests hold documents and answers to the published schema.
-Outside contract: https://docs.github.com/graphql
+The schema itself is not here: a request for a field that the playground does not know gets GitHub's
+`undefinedField`, and the tests check documents and answers against the published schema. Outside
+contract: https://docs.github.com/graphql
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class _Execution:
         self._errors.append({"type": problem.kind, "path": [key], "message": problem.message})
 
     async def _shown(self, value: Any, field: FieldNode, depth: int) -> Any:
-        """A value, of an object only what was asked for."""
+        """A value; of an object, only the requested fields."""
         if depth > _DEEPEST:
             raise GraphQlError("MAX_NODE_LIMIT_EXCEEDED", "This query goes too deep.")
         if callable(value):
@@ -160,11 +160,11 @@ def _unknown(name: str, kind: str) -> GraphQlError:
     return GraphQlError("undefinedField", f"Field '{name}' doesn't exist on type '{kind}'")
 
 
-# -- what can be asked for
+# -- fields
 
 
 async def node(call: Call, arguments: Json) -> Json | None:
-    """Whatever has this global id."""
+    """The object with this global id."""
     wanted = str(arguments["id"])
     loader = NODES.get(wanted.partition("_")[0])
     found = await loader(call, wanted) if loader else None
@@ -174,14 +174,14 @@ async def node(call: Call, arguments: Json) -> Json | None:
 
 
 async def viewer(call: Call, _: Json) -> Json:
-    """Who asks."""
+    """The caller."""
     user = call.user
     url = f"{call.world.url}/{user.login}"
     return {"__typename": "User", "id": node_id("U", user.id), "login": user.login, "url": url}
 
 
 async def rate_limit(call: Call, _: Json) -> Json:
-    """What is left in this hour."""
+    """The remaining rate limit."""
     rate, limit = call.world.rates[call.actor.counted_as], call.world.rate_limit
     left = max(limit - rate.used, 0)
     numbers = {"limit": limit, "cost": 1, "remaining": left, "used": rate.used}

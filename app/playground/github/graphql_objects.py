@@ -32,7 +32,7 @@ _ROLLUP = {"failure": "FAILURE", "pending": "PENDING"}
 
 
 def payload(mutation: str, given: Json, **fields: Any) -> Json:
-    """What a mutation gives back."""
+    """A mutation's payload."""
     echo = {"clientMutationId": given.get("clientMutationId")}
     return {"__typename": f"{mutation}Payload"} | echo | fields
 
@@ -76,7 +76,9 @@ def actor_object(call: Call, user: User | None) -> Json | None:
 
 
 def _edits(call: Call, edits: list[Edit]) -> Json:
-    """Who wrote a text when; the first version counts as an edit once there is a second."""
+    """The versions of a text, with author and time; the first one counts as an edit once there is a
+    second.
+    """
     last = edits[-1] if edits else None
     return {
         "lastEditedAt": moment(last.edited_at) if last else None,
@@ -240,7 +242,7 @@ def _closing(call: Call, issue: SimulatedIssue, arguments: Json) -> Json:
 
 
 def pull_object(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -> Json:
-    """A pull request; what costs git its time is found out only where it is asked for."""
+    """A pull request; fields that need git are computed only if requested."""
     source = pull.head_repository
     return {
         "__typename": "PullRequest",

@@ -29,7 +29,7 @@ Move = tuple[str, str, str]
 async def move_ref(
     world: World, repository: Repository, actor: User, ref: str, old: str, new: str
 ) -> None:
-    """Move a ref by the API. Refuses with 409 when somebody was faster."""
+    """Move a ref through the API. Refuses with 409 when another update was faster."""
     async with repository.lock:
         if not await repository.git.update_ref(ref, new, old):
             raise Refusal(409, "Reference cannot be updated")
@@ -41,7 +41,7 @@ async def moved(
 ) -> None:
     """Update everything that depends on a ref. Refs other than branches and tags have no effect.
 
-    `closes` is off where the one who pushes cannot close issues by words in commits.
+    `closes` is off if the pusher cannot close issues with keywords in commits.
     """
     for ref, old, new in moves:
         if ref.startswith(("refs/heads/", "refs/tags/")):
@@ -120,7 +120,9 @@ def _end_promises(
     pull: SimulatedPullRequest,
     actor: User,
 ) -> None:
-    """Take back what was said of an older head: stale approvals, the order of a stranger's push."""
+    """Withdraw what applied to an older head: stale approvals, auto-merge after a stranger's
+    push.
+    """
     if actor.type == "User" and not repository.allows(actor, "write"):
         reason = "Head branch was pushed to by a user without write access"
         auto_merge.disable(world, repository, issue, pull, actor, reason)
@@ -135,7 +137,7 @@ def _end_promises(
 async def _follow_bases(
     world: World, repository: Repository, actor: User, branch: str, new: str
 ) -> None:
-    """A pull request whose commits arrive in its base by another way counts as merged."""
+    """A pull request whose commits reach its base in another way counts as merged."""
     for issue, pull in repository.pulls():
         if issue.state != "open" or pull.base != branch:
             continue
@@ -149,7 +151,7 @@ async def _follow_bases(
 async def measure(
     repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
 ) -> None:
-    """Read from git what a pull request changes, and let `refs/pull/<n>/head` follow."""
+    """Read a pull request's changes from git, and update `refs/pull/<n>/head`."""
     git, source = repository.git, pull.head_repository
     if source is not None and source is not repository:
         await git.fetch(source.git.path, pull.head_sha)

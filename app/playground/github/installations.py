@@ -25,7 +25,7 @@ def repositories_of(world: World, installation: SimulatedInstallation) -> list[R
 
 
 def install(world: World, account: User, sender: User) -> SimulatedInstallation:
-    """Put the App on an account, with all that it asks for on all its repositories."""
+    """Install the App on an account, with all requested permissions on all its repositories."""
     known = world.installations.get(account.login.lower())
     if known is not None:
         return known
@@ -40,7 +40,7 @@ def install(world: World, account: User, sender: User) -> SimulatedInstallation:
 
 
 def uninstall(world: World, installation: SimulatedInstallation, sender: User) -> None:
-    """Take the App away: its tokens are good for nothing from now on."""
+    """Uninstall the App: its tokens become invalid."""
     _announce(world, installation, "deleted", sender)
     del world.installations[installation.account.login.lower()]
     for token in list(world.tokens.values()):
@@ -55,7 +55,7 @@ def suspend(world: World, installation: SimulatedInstallation, sender: User) -> 
 
 
 def unsuspend(world: World, installation: SimulatedInstallation, sender: User) -> None:
-    """Let the App in again."""
+    """Unsuspend the installation."""
     installation.suspended_at = installation.suspended_by = None
     _announce(world, installation, "unsuspend", sender)
 
@@ -63,13 +63,13 @@ def unsuspend(world: World, installation: SimulatedInstallation, sender: User) -
 def accept(
     world: World, installation: SimulatedInstallation, permissions: dict[str, str], sender: User
 ) -> None:
-    """Change what was granted; tokens that exist can do no more than this either."""
+    """Change the granted permissions, also for existing tokens."""
     installation.permissions = dict(permissions)
     _announce(world, installation, "new_permissions_accepted", sender)
 
 
 def choose(world: World, repository: Repository, sender: User, *, covered: bool) -> None:
-    """Add a repository to its owner's installation or take it off."""
+    """Add a repository to its owner's installation, or remove it."""
     installation = world.installations.get(repository.owner.login.lower())
     if installation is None:
         raise not_found()
@@ -113,7 +113,7 @@ def _send(
     sender: User,
     payload: Json,
 ) -> None:
-    """Tell the App, which need not have asked to be told."""
+    """Send the event to the App, even if it has not subscribed."""
     whole = {"action": action, "installation": installation_shape(world, installation)}
     whole |= payload | {"sender": user_shape(world, sender)}
     world.webhooks.send(event, action, whole, installation.id, None)
@@ -130,7 +130,7 @@ async def suspend_by_app(call: Call) -> Answer:
 async def unsuspend_by_app(call: Call) -> Answer:
     installation = find_installation(call)
     if installation.suspended_by is not call.world.bot:
-        # An App ends only what it began.
+        # An App may only uninstall itself.
         raise Refusal(403, "This installation was suspended by its account.")
     unsuspend(call.world, installation, call.user)
     return Answer(204)
@@ -165,7 +165,7 @@ def _only_people(call: Call) -> None:
 
 
 def _visible(call: Call, installation: SimulatedInstallation) -> list[Repository]:
-    """Those repositories of an installation that the person was let into by name."""
+    """The repositories of an installation to which the person has explicit access."""
     return [
         one
         for one in repositories_of(call.world, installation)

@@ -58,7 +58,7 @@ async def create_issue(call: Call) -> Answer:
     repository.issues[issue.number] = issue
     _announce(call, issue, "opened")
     if call.can("triage"):
-        # GitHub drops the labels that somebody without triage asks for, without a word.
+        # GitHub silently drops labels from people without triage permission.
         attach(call, issue, call.strings("labels"))
     _assign(call, issue, assignees)
     return Answer(201, issue_shape(world, repository, issue))
@@ -107,7 +107,7 @@ def _edit_sets(call: Call, issue: SimulatedIssue) -> None:
 async def set_state(
     call: Call, issue: SimulatedIssue, state: str, reason: str | None = None
 ) -> None:
-    """Close or reopen, with the events that this brings."""
+    """Close or reopen, with the resulting events."""
     if state == "closed":
         close(call.world, call.repository, issue, call.user, reason)
         return
@@ -139,7 +139,7 @@ async def _no_way_back(call: Call, pull: SimulatedPullRequest) -> str | None:
 
 async def add_assignees(call: Call) -> Answer:
     issue = call.issue()
-    # Who cannot be assigned is left out without a word.
+    # People who cannot be assigned are silently left out.
     known = [name for name in call.strings("assignees") if _can_be_assigned(call, name)]
     _assign(call, issue, _assignable(call, known))
     return Answer(201, issue_shape(call.world, call.repository, issue))

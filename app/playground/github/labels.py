@@ -18,7 +18,7 @@ _DESCRIPTION_LIMIT = 100
 
 
 def attach(call: Call, issue: SimulatedIssue, names: list[str]) -> None:
-    """Put labels on an issue; one that the repository does not know yet is made."""
+    """Add labels to an issue; a label that does not exist yet is created."""
     for name in names:
         label = call.repository.label(name) or _new_label(call, name)
         if label not in issue.labels:
@@ -27,7 +27,7 @@ def attach(call: Call, issue: SimulatedIssue, names: list[str]) -> None:
 
 
 def detach(call: Call, issue: SimulatedIssue, name: str) -> None:
-    """Take a label off an issue. Refuses with 404 when it is not on it."""
+    """Remove a label from an issue. Refuses with 404 when the issue does not have it."""
     for label in issue.labels:
         if label.name.lower() == name.lower():
             issue.labels.remove(label)

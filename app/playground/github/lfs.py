@@ -22,7 +22,7 @@ _STORE = "/_lfs/{owner}/{repo}/{oid}"
 
 
 def pointer(content: bytes) -> bytes:
-    """What is committed in the place of a content."""
+    """The pointer that is committed instead of the content."""
     lines = [
         "version https://git-lfs.github.com/spec/v1",
         f"oid sha256:{_oid(content)}",
@@ -32,7 +32,7 @@ def pointer(content: bytes) -> bytes:
 
 
 def keep(repository: Repository, content: bytes) -> bytes:
-    """Keep a content as `git lfs push` does; gives its pointer."""
+    """Store a content as `git lfs push` does; return its pointer."""
     repository.lfs[_oid(content)] = content
     return pointer(content)
 

@@ -18,7 +18,7 @@ from .refusals import Refusal
 
 MINUTE, HOUR = 60, 3600
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
-"""What GitHub lets one account create."""
+"""GitHub's limits for content created by one account."""
 
 _CONTENT = re.compile(r"/repos/[^/]+/[^/]+/(issues|pulls)(/|$)|/comments")
 _WRITES = ("POST", "PATCH", "PUT")
@@ -28,7 +28,7 @@ _WRITES = ("POST", "PATCH", "PUT")
 class Limits:
     """Secondary limits, off until a number is set, and the response at the primary limit.
 
-    Edits count as content too, as people were made to see.
+    Edits count as content too, as people have observed.
     """
 
     content_a_minute: int | None = None
@@ -44,7 +44,7 @@ class Limits:
         self.content_a_minute, self.content_an_hour = CONTENT_A_MINUTE, CONTENT_AN_HOUR
 
     def check(self, actor: ApiCaller, method: str, path: str, now: float) -> None:
-        """Count what creates content. Refuses with 403 when there is too much of it."""
+        """Count requests that create content. Refuses with 403 above the limit."""
         if method not in _WRITES or not _CONTENT.match(path):
             return
         made = self._made[_owner(actor)]

@@ -35,7 +35,7 @@ _EVENTS_OF_EVERY_APP = {"installation", "installation_repositories", "github_app
 
 
 def problem_of(world: World, manifest: Any) -> str | None:
-    """Why GitHub would make no App of a manifest."""
+    """Why GitHub would reject a manifest."""
     if not isinstance(manifest, dict):
         return "The manifest is not a JSON object."
     hook = manifest.get("hook_attributes") or {}
@@ -73,7 +73,7 @@ def is_taken(world: World, name: str) -> bool:
 
 
 def slug_of(name: str) -> str:
-    """The last part of the App's address."""
+    """The last part of the App's URL."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

@@ -18,11 +18,11 @@ from .webhooks import emit
 from .world import Json, QueueEntry, Repository, SimulatedIssue, SimulatedPullRequest, World
 
 WORDS = "Changes must be made through the merge queue"
-"""What a direct merge is refused with."""
+"""The refusal of a direct merge."""
 
 
 def rule_of(world: World, repository: Repository, pull: SimulatedPullRequest) -> Json | None:
-    """The rule that asks for a queue on the base, where there is one."""
+    """The rule that requires a queue on the base, if any."""
     for needs in needs_of(world, repository, pull.base, None):
         if needs.queue is not None:
             return needs.queue
@@ -36,7 +36,7 @@ async def enqueue(
     pull: SimulatedPullRequest,
     who: User,
 ) -> QueueEntry:
-    """Put a pull request into the queue. Refuses with 422 where it is not ready."""
+    """Add a pull request to the queue. Refuses with 422 if it is not ready."""
     if rule_of(world, repository, pull) is None:
         raise Refusal(422, "Merge queue is not enabled for this branch")
     if pull.queued is not None:
@@ -132,7 +132,7 @@ async def dequeue(
 async def _invalidate(
     world: World, repository: Repository, pull: SimulatedPullRequest, entry: QueueEntry
 ) -> None:
-    """Take away the entry's commit, which was made on top of one that is gone."""
+    """Delete the entry's commit, whose parent no longer exists."""
     await _tell(world, repository, entry, "destroyed", entry.enqueued_by, reason="invalidated")
     await move_ref(world, repository, entry.enqueued_by, entry.ref, entry.head_sha, ZERO)
     pull.queued = None
@@ -154,7 +154,7 @@ async def _again(
 
 
 async def advance(world: World, repository: Repository) -> None:
-    """Land what was tried well, in order; drop what was not."""
+    """Merge the entries that passed, in order; remove the others."""
     waiting = [(issue, pull) for issue, pull in repository.pulls() if pull.queued is not None]
     waiting.sort(key=lambda pair: pair[1].queued.id if pair[1].queued else 0)
     for issue, pull in waiting:

@@ -45,7 +45,7 @@ class Landing:
     """Whether issues are closed with it, which a token without that right cannot do."""
 
     async def run(self) -> str:
-        """Merge; gives the commit on the base. Refuses with 405 or 409."""
+        """Merge; return the commit on the base. Refuses with 405 or 409."""
         if self.method not in self.repository.merge_methods:
             raise Refusal(405, _NOT_ALLOWED[self.method])
         async with self.repository.lock:
@@ -106,8 +106,8 @@ class Landing:
     async def _picked_tree(self, tip: str, commit: SimulatedCommit) -> str | None:
         """The tree of `tip` with one commit's change on it; None where they conflict.
 
-        Before git 2.40 merge-tree takes no merge base: a stand-in with the tree of `tip` and the
-        commit's own parent gives it one.
+        Before git 2.40, merge-tree has no option for the merge base: a temporary commit with the
+        tree of `tip` and the commit's own parent provides one.
         """
         git = self.repository.git
         person = git_person(self.world, self.user)
@@ -131,7 +131,9 @@ class Landing:
         await moved(world, repository, self.user, [(ref, base, sha)], closes=self.closes)
 
     async def _clean_up(self) -> None:
-        """Delete the head branch where the repository says so; what is based on it moves on."""
+        """Delete the head branch if the repository is set up so; pull requests based on it are
+        retargeted.
+        """
         repository, pull = self.repository, self.pull
         head = f"refs/heads/{pull.head}"
         mine = repository.delete_branch_on_merge and pull.head_repository is repository
@@ -150,11 +152,11 @@ class Landing:
         add_event(self.world, self.issue, "head_ref_deleted", self.user)
 
 
-# -- the order to merge
+# -- auto-merge
 
 
 async def settle(world: World) -> None:
-    """Merge, or queue, what was ordered and may be merged now."""
+    """Merge or queue pull requests with auto-merge that may be merged now."""
     for repository in list(world.repositories.values()):
         for issue, pull in repository.pulls():
             order = pull.auto_merge

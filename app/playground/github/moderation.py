@@ -46,8 +46,8 @@ def transfer(
 ) -> SimulatedIssue:
     """Move an issue to another repository of the same account, where it gets a new number.
 
-    Comments and their ids go with it, and so do labels that are there by name; `labels` makes
-    those that are not.
+    Comments keep their ids, and so do labels that exist there by name; `labels` creates the missing
+    ones.
     """
     world, source = call.world, call.repository
     if issue.pull is not None:
@@ -106,7 +106,7 @@ def _carry_labels(
 
 
 def delete_issue(call: Call, issue: SimulatedIssue) -> None:
-    """Delete an issue for good; its number is never given again. Pull requests stay."""
+    """Delete an issue permanently; its number is never reused. Pull requests cannot be deleted."""
     if issue.pull is not None:
         raise Refusal(422, "Pull requests can't be deleted")
     del call.repository.issues[issue.number]
@@ -133,7 +133,7 @@ def minimise(thing: SimulatedComment | SimulatedReview, reason: str | None) -> N
 
 
 def resolve(call: Call, thread: ReviewThread, *, resolved: bool) -> None:
-    """Note that a review thread is done with, or is not."""
+    """Mark a review thread as resolved or unresolved."""
     thread.resolved_by = call.user if resolved else None
 
 

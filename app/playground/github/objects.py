@@ -127,7 +127,7 @@ async def create_tree(call: Call) -> Answer:
 
 
 async def put_entry(git: Git, env: dict[str, str], entry: Json) -> None:
-    """Put an entry of a tree into an index; with a null sha, take what is at its path away."""
+    """Add a tree entry to an index; a null sha removes what is at its path."""
     path, mode = entry.get("path"), entry.get("mode")
     if not isinstance(path, str) or not _good_path(path):
         raise Refusal(422, "tree.path contains a malformed path component")
@@ -152,7 +152,7 @@ async def put_entry(git: Git, env: dict[str, str], entry: Json) -> None:
 
 
 async def _remove(git: Git, env: dict[str, str], path: str) -> None:
-    """Take away what is at a path, a file or everything below a folder."""
+    """Remove what is at a path: a file, or everything below a folder."""
     listed = (await git.run("ls-files", "-z", env=env)).out.split(b"\0")
     name = path.encode()
     gone = [one for one in listed if one == name or one.startswith(name + b"/")]

@@ -1,6 +1,6 @@
 """Actions of people on conversations, pull requests and rules, one method each.
 
-Everything goes the way of a request and raises RefusedError where GitHub refuses.
+Everything is done through requests, and raises RefusedError if GitHub refuses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .world import (
 
 
 class RefusedError(Exception):
-    """GitHub refused what a person did; `status` and `answer` are what it said."""
+    """GitHub refused a person's action; `status` and `answer` are its response."""
 
     def __init__(self, status: int, answer: Any) -> None:
         super().__init__(f"{status}: {answer}")
@@ -70,7 +70,7 @@ class PlaygroundPeople:
     # -- repositories and branches
 
     async def fork(self, repo: str, login: str, name: str = "") -> Repository:
-        """A person forks a repository; the fork is theirs alone."""
+        """A person forks a repository."""
         self.world.add_user(login)
         made = await self.act(login, "POST", f"/repos/{repo}/forks", {"name": name} if name else {})
         return self.world.repository(made["full_name"])
@@ -106,7 +106,7 @@ class PlaygroundPeople:
         return sha
 
     async def force_push(self, repo: str, branch: str, sha: str, actor: str) -> None:
-        """A person moves a branch to a commit, whatever is lost by it."""
+        """A person force-pushes a commit to a branch."""
         path = f"/repos/{repo}/git/refs/heads/{quote(branch)}"
         await self.act(actor, "PATCH", path, {"sha": sha, "force": True})
 
@@ -238,7 +238,7 @@ class PlaygroundPeople:
     async def resolve_thread(
         self, repo: str, comment_id: int, actor: str, *, resolved: bool = True
     ) -> None:
-        """A person marks the thread of a review comment as done with, or not."""
+        """A person resolves or unresolves the thread of a review comment."""
         thread, _ = self.thread_of(repo, comment_id)
         name = "resolveReviewThread" if resolved else "unresolveReviewThread"
         await self._mutate(actor, name, {"threadId": node_id("PRRT", thread.id)})
@@ -246,12 +246,12 @@ class PlaygroundPeople:
     async def enable_auto_merge(
         self, repo: str, number: int, actor: str, method: str = "merge"
     ) -> None:
-        """A person orders the merge for when it is allowed."""
+        """A person enables auto-merge."""
         wanted = {"pullRequestId": self._node(repo, number), "mergeMethod": method.upper()}
         await self._mutate(actor, "enablePullRequestAutoMerge", wanted)
 
     async def disable_auto_merge(self, repo: str, number: int, actor: str) -> None:
-        """A person takes the order to merge back."""
+        """A person disables auto-merge."""
         wanted = {"pullRequestId": self._node(repo, number)}
         await self._mutate(actor, "disablePullRequestAutoMerge", wanted)
 
@@ -265,12 +265,12 @@ class PlaygroundPeople:
         await self._mutate(actor, "dequeuePullRequest", {"id": self._node(repo, number)})
 
     async def set_draft(self, repo: str, number: int, actor: str, *, draft: bool) -> None:
-        """A person turns a pull request into a draft, or says that it is ready."""
+        """A person converts a pull request to a draft, or marks it as ready for review."""
         name = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"
         await self._mutate(actor, name, {"pullRequestId": self._node(repo, number)})
 
     async def update_branch(self, repo: str, number: int, actor: str) -> None:
-        """A person merges the base into the head."""
+        """A person updates the head branch from the base."""
         await self.act(actor, "PUT", f"/repos/{repo}/pulls/{number}/update-branch", {})
 
     # -- conversations

@@ -38,7 +38,7 @@ def find_pull(call: Call) -> tuple[SimulatedIssue, SimulatedPullRequest]:
 
 
 async def _shape(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -> Json:
-    """The whole shape, with what git and the rules say on merging."""
+    """The whole shape, with mergeability from git and the rules."""
     shape = full_pull_shape(call.world, call.repository, issue, pull)
     if issue.state == "open":
         state = await mergeable_state(call.world, call.repository, issue, pull)
@@ -193,7 +193,7 @@ def _title(call: Call) -> str:
 def set_draft(
     call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest, *, draft: bool
 ) -> None:
-    """Turn a draft into a proposal or back, with its event."""
+    """Mark a draft as ready, or convert back to a draft, with the event."""
     if pull.draft == draft:
         return
     if draft and not call.repository.drafts_allowed:
@@ -205,7 +205,7 @@ def set_draft(
     announce(call.world, call.repository, issue, action, call.user)
 
 
-# -- what it changes
+# -- changes
 
 
 async def list_files(call: Call) -> Answer:

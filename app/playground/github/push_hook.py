@@ -1,11 +1,10 @@
 """The proc-receive hook of every repository: accepts or refuses each pushed ref.
 
-Runs as a script of its own inside `git receive-pack`, so that a refusal carries GitHub's reason
-on its ref. What it goes by comes in HONK_PUSH_RULES:
-`{"workflows": bool, "default": ref, "page": url, "only": [ref] or null, "refused": [[pattern,
-text]], "rules": [rule], "passed": {sha: [context]}, "signed": [sha]}`, with rules as in
-`push_rules`; the refs that met a rule of `refused` go, a line each, into the file HONK_PUSH_USED.
-The exchange is described in githooks(5), "proc-receive".
+Runs as a separate script inside `git receive-pack`, so that a refusal has GitHub's reason on its
+ref. Its input is in HONK_PUSH_RULES: `{"workflows": bool, "default": ref, "page": url, "only":
+[ref] or null, "refused": [[pattern, text]], "rules": [rule], "passed": {sha: [context]}, "signed":
+[sha]}`, with rules as in `push_rules`; the refs that met a rule of `refused` go, a line each, into
+the file HONK_PUSH_USED. The exchange is described in githooks(5), "proc-receive".
 """
 
 import fnmatch

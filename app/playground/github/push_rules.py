@@ -36,12 +36,12 @@ class RefMove:
     new: str
     default: str
     passed: Mapping[str, list[str]]
-    """Contexts that are good, by commit."""
+    """Successful contexts, by commit."""
     signed: frozenset[str]
     environment: Mapping[str, str] | None = None
 
     def git(self, *arguments: str) -> bytes:
-        """What a git command says."""
+        """The output of a git command."""
         done = subprocess.run(
             ["git", *arguments], capture_output=True, check=True, env=self.environment
         )
@@ -54,7 +54,7 @@ class RefMove:
 
     @property
     def deleted(self) -> bool:
-        """Whether the ref goes."""
+        """Whether the ref is deleted."""
         return self.new == ZERO
 
     @property
@@ -78,7 +78,7 @@ class RefMove:
 
     @cached_property
     def paths(self) -> list[str]:
-        """The files that these commits make or change."""
+        """The files that these commits add or change."""
         found: dict[str, None] = {}
         for commit in self.commits:
             arguments = ("diff-tree", "-r", "-c", "-z", "--root", "--no-commit-id", "--name-only")
@@ -116,7 +116,7 @@ def applies(rule: Mapping[str, Any], ref: str, default: str) -> bool:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path fits a pattern in which `*` stays within one part and `**/` does not."""
+    """Whether a path matches a pattern in which `*` stays within one part and `**/` does not."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
     meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     expression = "".join(meanings.get(part) or re.escape(part) for part in parts)

@@ -13,7 +13,7 @@ from .git import SimulatedCommit
 
 @dataclass(frozen=True)
 class OtherApp:
-    """An App that is not ours, whose checks stand beside ours."""
+    """Another App, whose checks appear next to ours."""
 
     id: int
     slug: str
@@ -54,7 +54,7 @@ class DeploymentStatus:
 
 @dataclass(eq=False)
 class Deployment:
-    """A deployment, which somebody else is to carry out."""
+    """A deployment, which another program carries out."""
 
     id: int
     sha: str
@@ -78,12 +78,12 @@ class Deployment:
 
 @dataclass
 class OtherCi:
-    """The CI of a repository, by Actions: what each push to a branch brings.
+    """The CI of a repository, by Actions: the result of each push to a branch.
 
-    `conclusion` None leaves it running until somebody says how it ends; `action_required` is a
-    run that waits for approval and has no jobs yet. `log` is what its job wrote. `on` are the
-    events that start it. `works` is called with the run when it ends, and gives the zip archives
-    that it uploads, by name, and a conclusion in place of `success`.
+    `conclusion` None leaves it running until it is finished by a call; `action_required` is a run
+    that waits for approval and has no jobs yet. `log` is what its job wrote. `on` are the events
+    that start it. `works` is called with the run when it ends, and returns the zip archives that it
+    uploads, by name, and a conclusion instead of `success`.
     """
 
     conclusion: str | None = "success"
@@ -172,8 +172,9 @@ class SimulatedWorkflowRun:
 
 @dataclass(eq=False)
 class SimulatedArtifact:
-    """What a run uploaded, as the zip archive that can be downloaded. `digest` is what GitHub says
-    of its bytes."""
+    """A run's upload, as the zip archive that can be downloaded. `digest` is GitHub's digest of its
+    bytes.
+    """
 
     id: int
     name: str
@@ -185,7 +186,7 @@ class SimulatedArtifact:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that somebody put into a text. `id` is part of its address."""
+    """A file that a person attached to a text. `id` is part of its URL."""
 
     id: str
     name: str
@@ -206,11 +207,11 @@ class OAuthCode:
 
 @dataclass
 class Desk:
-    """What was handed in and not fetched yet, by its code."""
+    """Submitted manifests that were not exchanged yet, by code."""
 
     sign_ins: dict[str, OAuthCode] = field(default_factory=dict)
     asked: dict[str, tuple[dict[str, Any], str | None]] = field(default_factory=dict)
-    """Manifests that a person looks at, each with its state."""
+    """Manifests that a person is reviewing, each with its state."""
     manifests: dict[str, tuple[User, dict[str, Any], datetime]] = field(default_factory=dict)
     organizations: dict[str, set[str]] = field(default_factory=dict)
     """Logins of organizations, in small letters, with those of their owners."""

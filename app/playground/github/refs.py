@@ -94,7 +94,7 @@ async def delete_ref(call: Call) -> Answer:
 
 
 async def check_rules(call: Call, name: str, old: str, sha: str) -> None:
-    """The same rules that a push through git meets."""
+    """The same rules that apply to a push through git."""
     if name.startswith("refs/pull/"):
         raise Refusal(422, "Reference cannot be updated")
     if text := call.world.faults.push_refusal(name):

@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def body(self) -> dict[str, Any]:
-        """The JSON that GitHub gives with a refusal."""
+        """The JSON body of GitHub's refusal."""
         answer: dict[str, Any] = {"message": self.message}
         if self.errors is not None:
             answer["errors"] = self.errors
@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
 
 class Moved(Refusal):
-    """What was asked for is elsewhere now; `place` is its address."""
+    """The resource has moved; `place` is its URL."""
 
     def __init__(self, place: str, status: int = 301) -> None:
         words = (
@@ -42,12 +42,12 @@ class Moved(Refusal):
         self._place = place
 
     def body(self) -> dict[str, Any]:
-        """The JSON that says where."""
+        """The JSON body with the new URL."""
         return {"message": self.message, "url": self._place, "documentation_url": DOCUMENTATION}
 
 
 def not_found() -> Refusal:
-    """404, also for what exists but may not be seen."""
+    """404, also for things that the caller may not see."""
     return Refusal(404, "Not Found")
 
 
@@ -57,7 +57,7 @@ def no_permission() -> Refusal:
 
 
 def invalid_request(detail: str) -> Refusal:
-    """422 for a body that does not fit the description of the request."""
+    """422 for a body that does not match the description of the request."""
     return Refusal(422, f"Invalid request.\n\n{detail}")
 
 

@@ -79,7 +79,9 @@ def _rename(call: Call, name: str) -> None:
 
 
 async def transfer_repository(call: Call) -> Answer:
-    """Give the repository to another account at once, as to an organization of the sender's."""
+    """Transfer the repository to another account immediately, as to an organization of the
+    sender's.
+    """
     old = call.repository.owner
     name = call.optional("new_name", str) or call.repository.name
     _move(call, call.world.user(call.value("new_owner", str, "")), name)
@@ -89,7 +91,7 @@ async def transfer_repository(call: Call) -> Answer:
 
 
 def _move(call: Call, owner: User, name: str) -> None:
-    """Give the repository another address; the one it had leads to it until it is taken again."""
+    """Change the repository's URL; the old one redirects until it is reused."""
     world, repository = call.world, call.repository
     new = f"{owner.login}/{name}".lower()
     if new in world.repositories and world.repositories[new] is not repository:

@@ -28,14 +28,14 @@ _SIDES = ("LEFT", "RIGHT")
 
 
 class Unplaced(Exception):  # noqa: N818 - it becomes an answer
-    """A comment does not stand in the diff; `problems` are fields with what is wrong of each."""
+    """A comment is not in the diff; `problems` are the invalid fields with their errors."""
 
     def __init__(self, *problems: tuple[str, str]) -> None:
         super().__init__("; ".join(words for _, words in problems))
         self.problems = problems
 
     def sentence(self) -> str:
-        """What a refused review says of it."""
+        """The error of a refused review."""
         first, *rest = [
             f"Pull request review thread {field.replace('_', ' ')} {words}"
             for field, words in self.problems
@@ -47,7 +47,7 @@ class Unplaced(Exception):  # noqa: N818 - it becomes an answer
         return ", ".join([first, *rest[:-1], f"and {rest[-1]}"])
 
     def refusal(self) -> Refusal:
-        """What a refused comment says of it."""
+        """The error of a refused comment."""
         errors = [
             {"resource": _RESOURCE, "code": "missing_field", "field": f"{_THREAD}.{field}"}
             if words == "can't be blank"
@@ -70,7 +70,7 @@ async def open_thread(
 ) -> tuple[ReviewThread, str]:
     """A thread where `wanted` says, not yet part of the pull request, and its hunk.
 
-    Raises Unplaced where the diff has no such place.
+    Raises Unplaced if the diff has no such line.
     """
     git = call.repository.git
     if await git.kind(commit) != "commit" or not await git.is_ancestor(commit, pull.head_sha):
@@ -133,7 +133,7 @@ def _place_start(thread: ReviewThread, lines: list[DiffLine], last: DiffLine, wa
 def new_comment(
     call: Call, review: SimulatedReview, body: str, hunk: str, reply: int | None = None
 ) -> ReviewComment:
-    """A comment of a review, not yet in its thread. Refuses with 422 where it is empty."""
+    """A comment of a review, not yet in its thread. Refuses with 422 if it is empty."""
     if not body.strip():
         raise validation(_RESOURCE, "body", "missing_field")
     limited(_RESOURCE, "body", body, BODY_LIMIT)
@@ -225,7 +225,7 @@ async def _add(
     hunk: str,
     reply_to: int | None = None,
 ) -> Answer:
-    """Put one comment into a thread; GitHub makes a review of its own for it."""
+    """Add one comment to a thread; GitHub creates a separate review for it."""
     world, repository, now = call.world, call.repository, call.world.clock.now()
     if any(one.state == "PENDING" and one.author is call.user for one in pull.reviews):
         words = "user_id can only have one pending review per pull request"

@@ -34,10 +34,10 @@ _TARGETS = ("branch", "tag", "push")
 _ENFORCEMENTS = ("disabled", "active", "evaluate")
 _GOOD = ("success", "neutral", "skipped")
 _ROLES = {2: "maintain", 4: "write", 5: "admin"}
-"""Ids of the roles that a ruleset lets through."""
+"""IDs of the roles that can bypass a ruleset."""
 
 
-# -- which rules hold
+# -- which rules apply
 
 
 def protection_of(repository: Repository, branch: str) -> Protection | None:
@@ -51,7 +51,7 @@ def protection_of(repository: Repository, branch: str) -> Protection | None:
 
 
 def is_protected(repository: Repository, branch: str) -> bool:
-    """What `protected` says of a branch."""
+    """The `protected` field of a branch."""
     return protection_of(repository, branch) is not None
 
 
@@ -88,7 +88,7 @@ def _checks_parameters(one: Protection) -> Json:
 
 
 def _rules_for(world: World, repository: Repository, user: User) -> list[Json]:
-    """Every rule that this account does not pass by, as `push_rules` reads them."""
+    """Every rule that this account cannot bypass, in the form of `push_rules`."""
     rules: list[Json] = []
     exempt = repository.allows(user, "admin")
     patterns = dict(repository.protections)
@@ -105,7 +105,7 @@ def _rules_for(world: World, repository: Repository, user: User) -> list[Json]:
 
 
 def active(world: World, repository: Repository, user: User | None = None) -> Iterator[Ruleset]:
-    """The rulesets in force, without those that an account may pass by."""
+    """The active rulesets, without those that an account can bypass."""
     for ruleset in repository.rulesets:
         if ruleset.enforcement == "active" and not (
             user and _bypasses(world, repository, ruleset, user)
@@ -131,7 +131,7 @@ def _bypasses(world: World, repository: Repository, ruleset: Ruleset, user: User
 
 
 def push_order(world: World, repository: Repository, actor: ApiCaller) -> str:
-    """What the hook of a push goes by."""
+    """The input of the push hook."""
     if actor.user is None:
         raise Refusal(401, "Requires authentication")
     default = f"refs/heads/{repository.default_branch}"
@@ -196,7 +196,7 @@ def refuse(found: list[Violation], status: int) -> None:
 
 @dataclass(frozen=True)
 class CheckState:
-    """What a status or check run says of a commit: success, failure or pending."""
+    """The state of a status or check run: success, failure or pending."""
 
     context: str
     state: str
@@ -218,7 +218,7 @@ def check_states(world: World, repository: Repository, sha: str) -> list[CheckSt
 
 
 def state_of(states: list[CheckState], check: RequiredCheck) -> str | None:
-    """How a required check stands; what comes from several must be good everywhere."""
+    """The state of a required check; if several Apps report it, all must succeed."""
     anybody = check.app_id in (None, -1)
     said = {
         one.state
@@ -230,7 +230,7 @@ def state_of(states: list[CheckState], check: RequiredCheck) -> str | None:
 
 @dataclass
 class Needs:
-    """What a base branch asks of a pull request, from all that holds there."""
+    """A base branch's requirements for a pull request, from all rules that apply."""
 
     family: str = "protection"
     reviews: int | None = None
@@ -248,7 +248,9 @@ class Needs:
 
 
 def needs_of(world: World, repository: Repository, branch: str, user: User | None) -> list[Needs]:
-    """The needs of a branch, of classic protection and of rulesets; `user` may pass some by."""
+    """The requirements of a branch, from classic protection and rulesets; `user` may bypass
+    some.
+    """
     found = []
     one = protection_of(repository, branch)
     exempt = user is not None and repository.allows(user, "admin")
@@ -300,7 +302,7 @@ def _needs_of_rules(rules: list[tuple[Ruleset, Json]]) -> Needs:
 def branch_rules(
     world: World, repository: Repository, branch: str, user: User | None = None
 ) -> list[tuple[Ruleset, Json]]:
-    """The rules of rulesets that hold for a branch, with where they come from."""
+    """The ruleset rules that apply to a branch, with their source."""
     ref, default = f"refs/heads/{branch}", f"refs/heads/{repository.default_branch}"
     return [
         (ruleset, rule)
@@ -322,7 +324,7 @@ async def unmet(
     user: User | None,
     method: str = "",
 ) -> list[Violation]:
-    """What is missing before a pull request may be merged by this account."""
+    """The requirements that are missing before this account may merge a pull request."""
     found: list[Violation] = []
     for needs in needs_of(world, repository, pull.base, user):
         texts = [
@@ -404,7 +406,7 @@ async def is_behind(repository: Repository, pull: SimulatedPullRequest) -> bool:
 async def mergeable_state(
     world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
 ) -> str:
-    """GitHub's word: dirty, draft, blocked, behind, unstable or clean."""
+    """GitHub's term: dirty, draft, blocked, behind, unstable or clean."""
     if await merged_tree(repository, pull) is None:
         return "dirty"
     if pull.draft:
@@ -558,7 +560,7 @@ def _ruleset_shape(call: Call, one: Ruleset, *, whole: bool = True) -> Json:
     if one.target != "push":
         names = {"include": list(one.include), "exclude": list(one.exclude)}
         shape["conditions"] = {"ref_name": names}
-    # Only those who may change a ruleset see who passes by it.
+    # Only people who may change a ruleset see who can bypass it.
     if call.actor.kind == "person" and call.can("admin"):
         shape["bypass_actors"] = one.bypass
     return shape
@@ -618,7 +620,7 @@ async def delete_ruleset(call: Call) -> Answer:
 
 
 async def rules_of_branch(call: Call) -> Answer:
-    """The rules that hold for a branch, which need not exist; classic protection is not told."""
+    """The rules that apply to a branch, which need not exist; without classic protection."""
     found = branch_rules(call.world, call.repository, call.params["branch"])
 
     def shape(pair: tuple[Ruleset, Json]) -> Json:

@@ -138,7 +138,7 @@ def _other_app_shape(world: World, other: OtherApp) -> Json:
 
 
 def via_app(world: World, author: User) -> Json | None:
-    """What `performed_via_github_app` says of something this account made."""
+    """The `performed_via_github_app` field of something that this account created."""
     return app_shape(world) if author is world.bot else None
 
 
@@ -273,7 +273,7 @@ def label_shape(world: World, repository: Repository, label: Label) -> Json:
 
 
 def association(repository: Repository, user: User) -> str:
-    """How an author belongs to a repository."""
+    """An author's association with a repository."""
     if user is repository.owner:
         return "OWNER"
     return "COLLABORATOR" if repository.is_collaborator(user) else "NONE"

@@ -38,9 +38,9 @@ class SignInError(Exception):
 
 
 def agree(world: World, user: User, asked: dict[str, str]) -> str:
-    """A person agrees; gives where they are sent, with the code and the state.
+    """A person authorizes the App; return the redirect URL, with the code and the state.
 
-    `asked` is the query that the App sent them with. Raises SignInError.
+    `asked` is the App's query. Raises SignInError.
     """
     redirect = _check_question(world, asked)
     code = secrets.token_hex(10)
@@ -52,7 +52,7 @@ def agree(world: World, user: User, asked: dict[str, str]) -> str:
 
 
 def _check_question(world: World, asked: dict[str, str]) -> str:
-    """The address that a person goes back to."""
+    """The URL that a person returns to."""
     if asked.get("client_id") != world.app.client_id:
         raise SignInError("not_found", "There is no App of this client id.")
     known = world.app.callback_urls
@@ -74,7 +74,7 @@ def _belongs(url: str, registered: str) -> bool:
 
 
 def token_for(world: World, given: dict[str, str]) -> Json:
-    """Give a token for a code or a refresh token. Raises SignInError."""
+    """Exchange a code or a refresh token for a token. Raises SignInError."""
     if given.get("client_id") != world.app.client_id or not hmac.compare_digest(
         given.get("client_secret", "").encode(), world.app.client_secret.encode()
     ):
@@ -94,7 +94,7 @@ def _refreshed(world: World, given: dict[str, str]) -> User:
 
 
 def _signed_in(world: World, given: dict[str, str]) -> User:
-    # A code is good once, whatever comes of it.
+    # A code can be used only once, even if that fails.
     found = world.desk.sign_ins.pop(given.get("code", ""), None)
     if found is None or found.expires_at <= world.clock.now():
         raise SignInError("bad_verification_code", "The code passed is incorrect or expired.")

@@ -12,7 +12,7 @@ import secrets
 import time
 
 PRIVATE_SECONDS = 300
-"""How long the address of a private image is good."""
+"""How long the URL of a private image is valid."""
 
 _SECRET = secrets.token_bytes(32)
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S*?)/user-attachments/assets/([0-9a-f-]{36})\)")
@@ -27,7 +27,7 @@ def signed_url(path: str, expires: float) -> str:
 
 
 def is_good(path: str, permission: str, now: float) -> bool:
-    """Whether a permission belongs to this path and still holds."""
+    """Whether a permission belongs to this path and is still valid."""
     expires, _, signature = permission.partition(".")
     if not expires.isdecimal() or int(expires) < now:
         return False

@@ -50,7 +50,7 @@ class GitHub(PlaygroundPeople):
         root.mkdir(parents=True, exist_ok=True)
         return cls(World(root, app), pages)
 
-    # -- what tests and the command line look at
+    # -- what tests and the command line inspect
 
     @property
     def asgi(self) -> Any:
@@ -68,7 +68,7 @@ class GitHub(PlaygroundPeople):
 
     @property
     def api_url(self) -> str:
-        """What GITHUB_API_URL has to be."""
+        """The value for GITHUB_API_URL."""
         return self.world.api_url
 
     @property
@@ -78,7 +78,7 @@ class GitHub(PlaygroundPeople):
 
     @property
     def faults(self) -> Faults:
-        """What shall go wrong."""
+        """The faults to inject."""
         return self.world.faults
 
     @property
@@ -112,7 +112,7 @@ class GitHub(PlaygroundPeople):
 
     @property
     def webhook_content_type(self) -> Literal["json", "form"]:
-        """How events are written."""
+        """The format of events."""
         return self.world.webhooks.content_type
 
     @webhook_content_type.setter
@@ -120,7 +120,7 @@ class GitHub(PlaygroundPeople):
         self.world.webhooks.content_type = kind
 
     async def drained(self) -> None:
-        """Let happen what became possible; wait until every event was delivered or given up."""
+        """Let pending effects happen; wait until every event was delivered or given up."""
         await self.world.settle()
         await self.world.webhooks.drained()
 
@@ -128,20 +128,20 @@ class GitHub(PlaygroundPeople):
         """Stop delivering."""
         await self.world.webhooks.close()
 
-    # -- making people and repositories
+    # -- creating people and repositories
 
     def add_user(self, login: str) -> User:
-        """Make a person's account, or give the one there is."""
+        """Create a person's account, or return the existing one."""
         return self.world.add_user(login)
 
     def add_organization(self, login: str, owners: Sequence[str]) -> User:
-        """Make an organization; `owners` are those who may create Apps for it."""
+        """Create an organization; `owners` are those who may create Apps for it."""
         owned = {self.add_user(owner).login.lower() for owner in owners}
         self.world.desk.organizations[login.lower()] = owned
         return self.world.add_user(login)
 
     def token_for(self, login: str) -> str:
-        """A token of a person's own, for the API and for git."""
+        """A person's own token, for the API and for git."""
         return auth.new_person_token(self.world, self.world.user(login))
 
     async def add_repository(
@@ -234,12 +234,12 @@ class GitHub(PlaygroundPeople):
         await self.act(actor, "PATCH", f"/repos/{repo}/issues/{number}", {"state": "closed"})
 
     async def add_label(self, repo: str, number: int, label: str, actor: str) -> None:
-        """A person puts a label on an issue or pull request."""
+        """A person adds a label to an issue or pull request."""
         path = f"/repos/{repo}/issues/{number}/labels"
         await self.act(actor, "POST", path, {"labels": [label]})
 
     async def remove_label(self, repo: str, number: int, label: str, actor: str) -> None:
-        """A person takes a label off."""
+        """A person removes a label."""
         name = quote(label, safe="")
         await self.act(actor, "DELETE", f"/repos/{repo}/issues/{number}/labels/{name}")
 
@@ -251,7 +251,7 @@ class GitHub(PlaygroundPeople):
         return next(comment for comment in comments if comment.id == made["id"])
 
     async def edit_comment(self, repo: str, comment_id: int, actor: str, body: str) -> None:
-        """A person changes a comment."""
+        """A person edits a comment."""
         path = f"/repos/{repo}/issues/comments/{comment_id}"
         await self.act(actor, "PATCH", path, {"body": body})
 
@@ -283,12 +283,12 @@ class GitHub(PlaygroundPeople):
     # -- the App on accounts
 
     def install(self, account: str, by: str | None = None) -> SimulatedInstallation:
-        """A person puts the App on an account, with all that it asks for."""
+        """A person installs the App on an account, with all requested permissions."""
         world = self.world
         return installations.install(world, self.add_user(account), world.user(by or account))
 
     def uninstall(self, account: str, by: str | None = None) -> None:
-        """A person takes the App off an account; its tokens answer 401 from now on."""
+        """A person uninstalls the App from an account; its tokens answer 401 from now on."""
         world = self.world
         installations.uninstall(world, self._installation(account), world.user(by or account))
 
@@ -298,7 +298,7 @@ class GitHub(PlaygroundPeople):
         installations.suspend(world, self._installation(account), world.user(by or account))
 
     def unsuspend(self, account: str, by: str | None = None) -> None:
-        """A person lets the App in again."""
+        """A person unsuspends the App."""
         world = self.world
         installations.unsuspend(world, self._installation(account), world.user(by or account))
 
@@ -308,7 +308,7 @@ class GitHub(PlaygroundPeople):
         installations.accept(world, self._installation(account), dict(permissions), sender)
 
     def cover(self, repo: str, *, covered: bool = True, by: str | None = None) -> None:
-        """A person adds a repository to the installation of its owner, or takes it off."""
+        """A person adds a repository to the installation of its owner, or removes it."""
         repository = self.world.repository(repo)
         sender = self.world.user(by) if by else repository.owner
         installations.choose(self.world, repository, sender, covered=covered)
@@ -327,15 +327,15 @@ class GitHub(PlaygroundPeople):
     # -- pictures, and the CI of another App
 
     def attach_image(self, repo: str, content: bytes, name: str = "image.png") -> str:
-        """A person drops a picture into a text; gives the Markdown that goes there."""
+        """A person attaches an image to a text; returns its Markdown."""
         return attachments.attach(self.world, self.world.repository(repo), content, name)
 
     def keep_in_lfs(self, repo: str, content: bytes) -> bytes:
-        """Somebody pushes a content with Git LFS; gives the pointer to be committed."""
+        """A person pushes a content with Git LFS; returns the pointer to commit."""
         return lfs.keep(self.world.repository(repo), content)
 
     def use_ci(self, repo: str, ci: OtherCi | None) -> None:
-        """Let GitHub Actions answer each push to a branch as `ci` says; None ends that."""
+        """Let GitHub Actions react to each push to a branch as `ci` says; None turns it off."""
         self.world.repository(repo).ci = ci
 
     def finish_ci(self, repo: str, sha: str, conclusion: str) -> None:
@@ -348,7 +348,7 @@ class GitHub(PlaygroundPeople):
         for run in busy:
             actions.finish(self.world, repository, run, conclusion)
 
-    # -- looking
+    # -- inspecting
 
     def repository(self, repo: str) -> Repository:
         """A repository with its switches: private, archived, has_issues, protected, ..."""

@@ -26,7 +26,7 @@ from .world import (
 async def pull_changes(
     git: Git, pull: SimulatedPullRequest, commit: str
 ) -> tuple[str, list[ChangedPath]]:
-    """Where the pull request's diff starts for one of its commits, and the diff."""
+    """The base of the pull request's diff for one of its commits, and the diff."""
     start = await git.merge_base(pull.base_sha, commit) or pull.base_sha
     return start, await git.changes(start, commit)
 
@@ -211,7 +211,7 @@ def dismiss(
     actor: User,
     message: str,
 ) -> None:
-    """Take a review's word away, with its line in the timeline and its event."""
+    """Dismiss a review, with its timeline entry and event."""
     before = review.state.lower()
     review.state = "DISMISSED"
     told = {"state": before, "review_id": review.id, "dismissal_message": message}

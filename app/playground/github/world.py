@@ -32,7 +32,7 @@ from .refusals import not_found
 from .request_log import RequestRecord
 
 LEVELS = ("none", "read", "triage", "write", "maintain", "admin")
-"""What a person may do in a repository, from the least to the most."""
+"""A person's permission in a repository, from the lowest to the highest."""
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ class Reaction:
 
 @dataclass(frozen=True)
 class Edit:
-    """One version of a text: who wrote it when, and the whole text then."""
+    """One version of a text: its author, time and whole text."""
 
     id: int
     editor: User
@@ -85,7 +85,7 @@ class SimulatedComment:
 
 @dataclass(eq=False)
 class IssueEvent:
-    """A line of an issue's timeline; `more` is what this kind of event carries besides."""
+    """An entry of an issue's timeline; `more` has the other fields of this kind of event."""
 
     id: int
     event: str
@@ -107,7 +107,7 @@ class SimulatedReview:
     edits: list[Edit] = field(default_factory=list)
     minimised: str | None = None
     drafts: list[tuple[ReviewThread, ReviewComment]] = field(default_factory=list)
-    """Comments of a pending review, which its author alone knows of."""
+    """Comments of a pending review, which only its author sees."""
     reactions: list[Reaction] = field(default_factory=list)
 
 
@@ -152,7 +152,7 @@ class ReviewThread:
 
 @dataclass(frozen=True)
 class AutoMerge:
-    """The order to merge as soon as it is allowed."""
+    """Auto-merge: merge as soon as it is allowed."""
 
     enabled_by: User
     method: str
@@ -162,7 +162,7 @@ class AutoMerge:
 
 @dataclass(eq=False)
 class QueueEntry:
-    """A place in the merge queue: the commit on trial, on a branch of its own."""
+    """An entry of the merge queue: the commit to test, on a separate branch."""
 
     id: int
     enqueued_by: User
@@ -184,7 +184,7 @@ class Size:
 
 @dataclass(eq=False)
 class SimulatedPullRequest:
-    """What a pull request is besides an issue. `head` and `base` are names of branches."""
+    """A pull request's data besides that of its issue. `head` and `base` are names of branches."""
 
     id: int
     head: str
@@ -201,7 +201,7 @@ class SimulatedPullRequest:
     head_repository: Repository | None = None
     """Where the head is: the same repository, a fork, or None when the fork is gone."""
     head_owner: User | None = None
-    """Whose name stands in the label of the head."""
+    """The owner in the label of the head."""
     maintainer_can_modify: bool = False
     threads: list[ReviewThread] = field(default_factory=list)
     auto_merge: AutoMerge | None = None
@@ -216,7 +216,7 @@ class SimulatedPullRequest:
 
 @dataclass(eq=False)
 class SimulatedIssue:
-    """An issue; with `pull` it is a pull request, for they share their numbers."""
+    """An issue; with `pull` it is a pull request, because they share their numbers."""
 
     id: int
     number: int
@@ -248,7 +248,7 @@ class SimulatedIssue:
 
 @dataclass(frozen=True)
 class RequiredCheck:
-    """A status or check run that must be good; `app_id` None takes it from anybody."""
+    """A required status or check run; `app_id` None accepts it from anyone."""
 
     context: str
     app_id: int | None = None
@@ -256,14 +256,14 @@ class RequiredCheck:
 
 @dataclass
 class Protection:
-    """The protection of a branch, as the classic settings page has it."""
+    """The classic protection of a branch."""
 
     reviews: int | None = None
     """Approvals that a pull request needs; None: no pull request is needed."""
     dismiss_stale: bool = False
     checks: tuple[RequiredCheck, ...] = ()
     strict: bool = False
-    """Whether the head must hold all of the base before it is merged."""
+    """Whether the head must be up to date with the base before it is merged."""
     pushers: frozenset[str] | None = None
     """Logins, in small letters, that alone may push (`honk[bot]` for the App); None: all."""
     signatures: bool = False
@@ -295,7 +295,7 @@ class Ruleset:
 
 @dataclass(eq=False)
 class Repository:
-    """A repository. The switches below `has_issues` stand for plans, settings and rules."""
+    """A repository. The switches below `has_issues` represent plans, settings and rules."""
 
     id: int
     owner: User
@@ -309,14 +309,14 @@ class Repository:
     installed: bool = True
     drafts_allowed: bool = True
     lfs: dict[str, bytes] = field(default_factory=dict)
-    """What Git LFS keeps, by SHA-256."""
+    """Git LFS contents, by SHA-256."""
     protected: set[str] = field(default_factory=set)
     """Branches that only a merged pull request may move."""
     protections: dict[str, Protection] = field(default_factory=dict)
     """By the pattern of the branches they protect."""
     rulesets: list[Ruleset] = field(default_factory=list)
     parent: Repository | None = None
-    """What it is a fork of."""
+    """The repository that it is a fork of."""
     allow_forking: bool = True
     merge_methods: set[str] = field(default_factory=lambda: {"merge", "squash", "rebase"})
     allow_auto_merge: bool = False
@@ -334,11 +334,11 @@ class Repository:
     statuses: list[CommitStatus] = field(default_factory=list)
     deployments: dict[int, Deployment] = field(default_factory=dict)
     ci: OtherCi | None = None
-    """What other people's CI says of each push."""
+    """The CI settings for each push."""
     workflow_runs: dict[int, SimulatedWorkflowRun] = field(default_factory=dict)
     pushed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while refs move, so that what a push changed can be told."""
+    """Held while refs move, so that a push's changes can be determined."""
 
     @property
     def full_name(self) -> str:
@@ -400,7 +400,7 @@ class RateLimit:
 
 
 class World:
-    """The whole state, and the few questions that every part asks of it."""
+    """The whole state, and the few lookups that every part needs."""
 
     def __init__(self, root: Path, app: AppRegistration) -> None:
         self.root = root
@@ -429,7 +429,7 @@ class World:
         self.register(app)
 
     def register(self, app: AppRegistration) -> None:
-        """Make this the App that is registered; it is installed nowhere yet."""
+        """Register this App; it is not installed anywhere yet."""
         self.app = app
         self.bot = self.add_user(f"{app.slug}[bot]", kind="Bot")
         self.installations.clear()
@@ -440,11 +440,11 @@ class World:
         return f"{self.url}/api/v3"
 
     def new_id(self) -> int:
-        """A number that nothing else has."""
+        """A unique number."""
         return next(self._ids)
 
     def add_user(self, login: str, *, kind: Literal["User", "Bot"] = "User") -> User:
-        """Make an account, or give the one with this login."""
+        """Create an account, or return the one with this login."""
         known = self.users.get(login.lower())
         if known is None:
             known = self.users[login.lower()] = User(self.new_id(), login, kind)
@@ -483,7 +483,7 @@ class World:
         ]
 
     async def settle(self) -> None:
-        """Let happen by itself what became possible, such as a merge that was ordered."""
+        """Let pending effects happen, such as an auto-merge."""
         for follower in self.followers:
             await follower()
 

@@ -1,7 +1,7 @@
 """The web pages at GitHub's own paths, on the port of its API.
 
-Server-rendered; a small script asks for the page again and puts in what changed. Whoever acts is
-chosen on the page, and GitHub's own code decides what they may.
+Server-rendered; a small script reloads the page's content and inserts changes. The acting person is
+selected on the page, and the simulated GitHub decides what they may do.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ async def _guarded(site: Site, request: Request, page: Page) -> Response:
 
 
 def _refuse_strangers(request: Request) -> None:
-    """Only this machine's own pages may send forms, and no other name may lead here."""
+    """Only this machine's own pages may send forms, and only its own host names are accepted."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     if host not in _HOSTS:
         raise RefusedError(403, {"message": "The playground answers on this machine alone."})
@@ -137,7 +137,7 @@ def _not_modified(request: Request, response: Response) -> Response:
 
 
 def words_of(refused: RefusedError) -> str:
-    """What GitHub said, in one line."""
+    """GitHub's message, on one line."""
     answer = refused.answer if isinstance(refused.answer, dict) else {}
     found = [str(answer.get("message", "")).strip()]
     for error in answer.get("errors") or []:
@@ -261,7 +261,7 @@ def _find(visit: Visit) -> tuple[Repository, SimulatedIssue]:
 async def _thread(
     visit: Visit, repository: Repository, issue: SimulatedIssue, template: str, more: dict[str, Any]
 ) -> Response:
-    """Do what the form says, then show the page; a refusal is shown on it."""
+    """Carry out the form's action, then show the page; a refusal is shown on it."""
     status, refusal = 200, ""
     if visit.request.method == "POST":
         deed = doing.Deed(visit.github, visit.person.login, repository.full_name, issue, visit.form)

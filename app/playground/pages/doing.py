@@ -1,4 +1,4 @@
-"""The actions of the forms: each makes the API request that a click stands for."""
+"""The actions of the forms: each makes the API request of a click."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Deed:
 
 
 async def do(deed: Deed) -> str:
-    """Do what a form says; gives the anchor on the page where it is seen.
+    """Carry out a form's action; return the anchor of its result on the page.
 
-    Raises RefusedError, also for what no form of the pages says.
+    Raises RefusedError, also for an unknown action.
     """
     action = _ACTIONS.get(deed.field("do"))
     if action is None:
@@ -87,7 +87,7 @@ async def _unlabel(deed: Deed) -> None:
 
 
 async def _react(deed: Deed) -> None:
-    """Give a reaction, or take it back where it was given."""
+    """Add a reaction, or remove an existing one."""
     content, path, reactions = deed.field("content"), deed.thread, deed.issue.reactions
     if (target := deed.field("target")) != "issue":
         number = _number(target)

@@ -32,7 +32,7 @@ class Notice:
 
 
 def notices(world: World, person: User) -> list[Notice]:
-    """All that somebody was told, newest first."""
+    """All notifications of a person, newest first."""
     found = [
         notice
         for repository in world.repositories.values()
@@ -64,7 +64,7 @@ def _of_issue(repository: Repository, issue: SimulatedIssue, person: User) -> It
 
 
 def _texts(issue: SimulatedIssue) -> list[tuple[int, User, str, datetime, str]]:
-    """Everything said in a thread, in order: id, author, text, time, place on the page."""
+    """All texts in a thread, in order: id, author, text, time, position on the page."""
     rows = [(issue.id, issue.author, issue.body or "", issue.created_at, f"issue-{issue.id}")]
     for comment in issue.comments:
         anchor = f"issuecomment-{comment.id}"

@@ -15,7 +15,7 @@ from .diff import shown
 from .visit import NoSuchPageError, Visit
 
 MOST_BYTES = 400_000
-"""Of a file that is shown."""
+"""The maximum size of a displayed file."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Glance:
 
 
 async def at_a_glance(visit: Visit, repository: Repository) -> Glance | None:
-    """What is on the default branch; None where nothing was pushed yet."""
+    """The files on the default branch; None if nothing was pushed yet."""
     git = repository.git
     sha = await git.verify(f"refs/heads/{repository.default_branch}^{{commit}}")
     if sha is None:

@@ -52,7 +52,7 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text stands, and what its references lead to.
+    """The context of a text, and the targets of its references.
 
     `issues` are the numbers there are by `owner/name` in lower case, `commits` the full SHA by
     what a text may call it.
@@ -71,7 +71,7 @@ def render(text: str, place: Place) -> str:
 
 
 def possible_commits(text: str) -> set[str]:
-    """What in a text may be the name of a commit."""
+    """The parts of a text that may be a commit's SHA."""
     return {match["sha"] for match in _REFERENCE.finditer(text) if match["sha"]}
 
 
@@ -89,7 +89,7 @@ def mentions(text: str) -> frozenset[str]:
 
 @lru_cache(4096)
 def plain(text: str) -> str:
-    """The words of a text alone, in one line."""
+    """The plain text, on one line."""
     words = [
         token.content if token.type in ("text", "code_inline") else " "
         for block in _parser().parse(text, {"place": Place()})
@@ -197,7 +197,7 @@ def _text(content: str, level: int) -> Token:
 
 
 def _target(match: re.Match[str], place: Place) -> tuple[str, str, str] | None:
-    """The words, the address and the kind of a reference; None for one that leads nowhere."""
+    """The text, the URL and the kind of a reference; None for a broken one."""
     if match["login"]:
         login = match["login"]
         return (f"@{login}", f"/{login}", "mention") if login.lower() in place.logins else None

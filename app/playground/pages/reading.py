@@ -69,7 +69,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Said:
-    """A text in a thread, with who said it."""
+    """A text in a thread, with its author."""
 
     anchor: str
     target: str
@@ -103,7 +103,7 @@ class Happened:
     kind = "happened"
 
     def joined(self, later: Happened) -> Happened | None:
-        """Both in one line, where they are labels that one account changed in one go."""
+        """Both on one line, if they are labels that one account changed together."""
         if self.words or later.words or self.actor is not later.actor:
             return None
         return replace(
@@ -115,7 +115,7 @@ class Happened:
 
 @dataclass(frozen=True)
 class LineThread:
-    """Review comments on one line; `line` is None when the line is no more."""
+    """Review comments on one line; `line` is None if the line no longer exists."""
 
     id: int
     node: str
@@ -165,7 +165,7 @@ class ShownCommit:
 
 @dataclass
 class Diffs:
-    """Diffs and commits between two SHAs, which never change, remembered."""
+    """A cache of diffs and commits between two SHAs, which never change."""
 
     files: dict[tuple[int, str, str], list[ShownFile]] = field(default_factory=dict)
     commits: dict[tuple[int, str, str], list[SimulatedCommit]] = field(default_factory=dict)
@@ -191,7 +191,7 @@ class Reader:
     # -- threads
 
     async def thread(self, issue: SimulatedIssue) -> list[Said | Happened]:
-        """The opening, and all that was said and that happened since, in order."""
+        """The opening text, then all comments and events, in order."""
         rows: list[tuple[datetime, int, Said | Happened]] = []
         for comment in issue.comments:
             said = await self._said(comment, comment.author, f"issuecomment-{comment.id}")
@@ -204,7 +204,7 @@ class Reader:
         return [await self.opening(issue), *_in_few_lines(row for _, _, row in rows)]
 
     async def opening(self, issue: SimulatedIssue) -> Said:
-        """What the thread begins with."""
+        """The thread's opening text."""
         return Said(
             anchor=f"issue-{issue.id}",
             target="issue",
@@ -315,7 +315,7 @@ class Reader:
         return [self.shown_commit(commit) for commit in self._diffs.commits[key]]
 
     async def can_merge(self, pull: SimulatedPullRequest) -> bool:
-        """Whether head and base fit together."""
+        """Whether head and base can be merged."""
         git = self.repository.git
         base = await git.verify(f"refs/heads/{pull.base}")
         return base is not None and await git.merged_tree(base, pull.head_sha) is not None
@@ -362,13 +362,13 @@ def state_of(run: CheckRun) -> tuple[str, str]:
 
 
 def mood_of(checks: Iterable[Check]) -> str:
-    """How all of them look together; empty where there is none."""
+    """Their combined state; empty if there is none."""
     moods = {check.mood for check in checks}
     return next((mood for mood in ("bad", "busy", "good", "grey") if mood in moods), "")
 
 
 def role_of(repository: Repository, user: User) -> str:
-    """How somebody belongs to a repository, in one word."""
+    """A person's association with a repository, in one word."""
     if user.type == "Bot":
         return "app"
     if user is repository.owner:

@@ -27,12 +27,12 @@ _UNITS = ((365 * 86400, "year"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class NoSuchPageError(Exception):
-    """404: there is nothing here, or nothing that this person may see."""
+    """404: there is nothing here that this person may see."""
 
 
 @dataclass
 class Site:
-    """What all pages share; `github` is set before the first of them is asked for."""
+    """Shared by all pages; `github` is set before the first request."""
 
     github: GitHub = field(init=False)
     diffs: Diffs = field(default_factory=Diffs)
@@ -41,12 +41,12 @@ class Site:
 
     @cached_property
     def writer(self) -> Writer:
-        """Writes texts, and remembers them."""
+        """Renders texts, with a cache."""
         return Writer(self.github.world)
 
     @cached_property
     def templates(self) -> Environment:
-        """The templates, with all that they ask of the world."""
+        """The templates and their helper functions."""
         folder = Path(__file__).parent / "templates"
         environment = Environment(
             loader=FileSystemLoader(folder),
@@ -72,7 +72,7 @@ class Site:
 
 @dataclass
 class Visit:
-    """A request for a page by the person that is acted as."""
+    """A page request by the acting person."""
 
     site: Site
     request: Request
@@ -95,7 +95,7 @@ class Visit:
 
     @cached_property
     def person(self) -> User:
-        """Who acts: as chosen, or else the owner of the first repository."""
+        """The acting person: as selected, or else the owner of the first repository."""
         login = unquote(self.request.cookies.get(self.cookie, "")).lower()
         people = self.people()
         owners = [one.owner for one in self.world.repositories.values()]
@@ -106,11 +106,11 @@ class Visit:
         return found[0]
 
     def people(self) -> list[User]:
-        """Everybody who can be acted as."""
+        """All people that can be selected as the acting person."""
         return [user for user in self.world.users.values() if user.type == "User"]
 
     def parameter(self, name: str) -> str:
-        """A part of the address, empty where it has no such part."""
+        """A part of the URL; empty if it has no such part."""
         return str(self.request.path_params.get(name, ""))
 
     def visible_repositories(self) -> list[Repository]:
@@ -133,7 +133,7 @@ class Visit:
     # -- notifications
 
     def notices(self) -> list[Notice]:
-        """What the phone would have shown, newest first."""
+        """The notifications, newest first."""
         return notices(self.world, self.person)
 
     def unread(self) -> int:
@@ -142,11 +142,11 @@ class Visit:
         return sum(notice.id > seen for notice in self.notices())
 
     def is_new(self, notice: Notice) -> bool:
-        """Whether the person has not said that it is read."""
+        """Whether the person has not marked it as read."""
         return notice.id > self.site.read.get(self.person.login, 0)
 
     def mark_read(self) -> None:
-        """All that is there now is read."""
+        """Mark everything as read."""
         newest = max((notice.id for notice in self.notices()), default=0)
         self.site.read[self.person.login] = newest
 

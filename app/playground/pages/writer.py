@@ -16,12 +16,12 @@ from . import markdown
 _KEPT = 4096
 """Cached texts; when there are more, the cache is cleared."""
 _UNKNOWN_SECONDS = 5.0
-"""How long a word is taken for no commit before git is asked again."""
+"""How long a word counts as not being a commit before git is asked again."""
 
 
 @dataclass
 class Writer:
-    """Writes Markdown of a world; one for all pages."""
+    """Renders the Markdown of a world; shared by all pages."""
 
     world: World
     _written: dict[object, Markup] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Writer:
     _unknown: dict[tuple[int, str], float] = field(default_factory=dict)
 
     async def html(self, repository: Repository, text: str | None, reader: User) -> Markup:
-        """A text that stands in a repository, as somebody sees it who reads it."""
+        """A text in a repository, as a reader sees it."""
         if not text or not text.strip():
             return Markup()
         place = await self._place(repository, text, reader)
