@@ -63,13 +63,13 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
 
 def setup_network(setting: str) -> DoctorFinding:
     """What setup may reach here, which the operator may want to restrict."""
-    told = {
+    text = {
         "registries": "setup fetches from the registries of the ecosystems that a repository "
         "uses; HONK_SETUP_NETWORK=policy or none allows less",
         "policy": "setup reaches only what a repository's `network.allow` lists",
         "none": "setup has no network, so no dependencies are installed",
     }
-    return DoctorFinding("HONK_SETUP_NETWORK", None if setting == "none" else True, told[setting])
+    return DoctorFinding("HONK_SETUP_NETWORK", None if setting == "none" else True, text[setting])
 
 
 def _of_engine(settings: Settings) -> list[tuple[str, Callable[[], object]]]:
@@ -88,8 +88,8 @@ def _optional_key(settings: Settings, finding: DoctorFinding) -> DoctorFinding:
     """Where Honk verifies others' pull requests, it can do without the agent's key."""
     if finding.good or finding.what not in _needs(settings):
         return finding
-    told = "not set: Honk verifies pull requests, and commands for the agent are refused"
-    return DoctorFinding(finding.what, None, told)
+    text = "not set: Honk verifies pull requests, and commands for the agent are refused"
+    return DoctorFinding(finding.what, None, text)
 
 
 def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:
@@ -155,12 +155,12 @@ def pending_requests(settings: Settings) -> tuple[DoctorFinding, ...]:
 def _waiting(each: PendingCount) -> DoctorFinding:
     since = datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
     plural = "" if each.number == 1 else "s"
-    told = f"the oldest, on {each.subject}, since {since}: {each.reason}"
+    text = f"the oldest, on {each.subject}, since {since}: {each.reason}"
     return DoctorFinding(
         f"{each.number:,} request{plural} pending ({each.cause})",
         # A temporary cause needs no action.
         None if each.cause in PASSING else False,
-        told,
+        text,
         NEXT_STEPS[each.cause],
     )
 
@@ -181,20 +181,20 @@ def _disk(settings: Settings) -> DoctorFinding:
     try:
         disks = workspace_disks(settings)
     except DisksUnavailableError as problem:
-        told = (
+        text = (
             f"workspaces are watched, and may pass their limit of {limit} by about an eighth "
             f"({problem}); {more}"
         )
-        return DoctorFinding(what, None, told)
+        return DoctorFinding(what, None, text)
     number, size = disks.room(), f"{disks.size / 2**30:.1f} GiB"
     if number < WORKSPACES_PER_RUN:
-        told = (
+        text = (
             f"the disk has room for {number} more file systems of {size}, one for each workspace, "
             f"and a run uses up to {WORKSPACES_PER_RUN}. Workspaces without one are watched"
         )
-        return DoctorFinding(what, None, told, f"Lower HONK_WORKSPACE_GB; {more}.")
-    told = f"each workspace has a file system of {size}, and the disk has room for {number} more"
-    return DoctorFinding(what, True, told)
+        return DoctorFinding(what, None, text, f"Lower HONK_WORKSPACE_GB; {more}.")
+    text = f"each workspace has a file system of {size}, and the disk has room for {number} more"
+    return DoctorFinding(what, True, text)
 
 
 def _finding(proved: SandboxProperty) -> DoctorFinding:

@@ -160,8 +160,8 @@ def _slug(settings: Settings, app: App) -> DoctorFinding:
     what = "GITHUB_APP_SLUG"
     if app.slug == settings.github_app_slug:
         return DoctorFinding(what, True)
-    told = f"The App's slug on GitHub is {app.slug}, not {settings.github_app_slug}."
-    return DoctorFinding(what, False, told, f"Set GITHUB_APP_SLUG={app.slug}.")
+    text = f"The App's slug on GitHub is {app.slug}, not {settings.github_app_slug}."
+    return DoctorFinding(what, False, text, f"Set GITHUB_APP_SLUG={app.slug}.")
 
 
 def clock(theirs: float | None, ours: float) -> DoctorFinding:
@@ -170,11 +170,11 @@ def clock(theirs: float | None, ours: float) -> DoctorFinding:
     if theirs is None:
         return DoctorFinding(what, None, "GitHub's response has no Date header.")
     off = ours - theirs
-    told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} GitHub's"
+    text = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} GitHub's"
     if abs(off) < _GOOD_CLOCK:
         return DoctorFinding(what, True)
     good = None if abs(off) <= _BAD_CLOCK else False
-    return DoctorFinding(what, good, told, "Enable NTP, for example with systemd-timesyncd.")
+    return DoctorFinding(what, good, text, "Enable NTP, for example with systemd-timesyncd.")
 
 
 def _asked_for(app: App, *, events: bool) -> list[DoctorFinding]:
@@ -200,8 +200,8 @@ async def _granted(github: GitHubApp, app: App) -> list[DoctorFinding]:
     """The permissions that each installation has accepted."""
     found = [each async for each in installations.every(github)]
     if not found:
-        told = "The App is not installed anywhere."
-        return [DoctorFinding("installations", None, told, f"Install it: {app.url}")]
+        text = "The App is not installed anywhere."
+        return [DoctorFinding("installations", None, text, f"Install it: {app.url}")]
     shown = [_installed(each) for each in found]
     poor = [each for each in shown if not each.good]
     summary = DoctorFinding(
@@ -230,8 +230,8 @@ def _installed(one: Installation) -> DoctorFinding:
 async def _delivered(settings: Settings, github: GitHubApp) -> list[DoctorFinding]:
     """The webhook URL and recent deliveries."""
     if settings.intake == "poll":
-        told = "issues and comments are polled by the worker (HONK_INTAKE=poll)"
-        return [DoctorFinding("deliveries", True, told), *_unheard(settings)]
+        text = "issues and comments are polled by the worker (HONK_INTAKE=poll)"
+        return [DoctorFinding("deliveries", True, text), *_unheard(settings)]
     if settings.intake == "log":
         return [await _log_is_read(github)]
     address = await deliveries.address(github)
@@ -242,8 +242,8 @@ def _unheard(settings: Settings) -> list[DoctorFinding]:
     """What is asked for and cannot work with polling."""
     if settings.check == "own":
         return []
-    told = f"HONK_CHECK={settings.check} has no effect: polling does not see pull requests"
-    return [DoctorFinding("HONK_CHECK", False, told, "Set HONK_INTAKE=webhook or log.")]
+    text = f"HONK_CHECK={settings.check} has no effect: polling does not see pull requests"
+    return [DoctorFinding("HONK_CHECK", False, text, "Set HONK_INTAKE=webhook or log.")]
 
 
 async def _log_is_read(github: GitHubApp) -> DoctorFinding:
@@ -287,13 +287,13 @@ async def _sign_in_server(settings: Settings, outgoing: Outgoing) -> DoctorSecti
         async with client_of(outgoing) as client:
             answer = await client.get(f"{url}/meta")
     except httpx.HTTPError as problem:
-        told = f"It did not answer ({type(problem).__name__})."
-        return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, _UNREACHABLE),))
+        text = f"It did not answer ({type(problem).__name__})."
+        return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, text, _UNREACHABLE),))
     if "x-github-request-id" in answer.headers and "json" in answer.headers.get("content-type", ""):
         return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, True),))
-    told = "The server at this URL is not a GitHub API."
+    text = "The server at this URL is not a GitHub API."
     todo = "Check GITHUB_API_URL. For GitHub Enterprise Server use https://HOST/api/v3."
-    return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, told, todo),))
+    return DoctorSection(f"GitHub: {url}", (DoctorFinding(what, False, text, todo),))
 
 
 # The model

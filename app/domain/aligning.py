@@ -40,14 +40,14 @@ Moves = dict[tuple[str, str], tuple[str, ...]]
 """The new ids by verifier and old id."""
 
 
-def moves(before: Results, after: Results, told: Iterable[tuple[str, str, str]]) -> Moves:
-    """The new ids of moved tests. `told`: verifier, old and new id of the known ones.
+def moves(before: Results, after: Results, known: Iterable[tuple[str, str, str]]) -> Moves:
+    """The new ids of moved tests. `known`: verifier, old and new id of known moves.
 
     A test whose old id still exists has not moved.
     """
     old_ids, new_ids = _ids(before), _ids(after)
     found: Moves = {}
-    for verifier, old, new in told:
+    for verifier, old, new in known:
         present = new_ids.get(verifier, set())
         if new in present and old not in present:
             found[verifier, old] = (*found.get((verifier, old), ()), new)

@@ -295,8 +295,8 @@ def _aligned(evidence: Evidence, head: Results) -> Evidence:
     cells = with_common_commands(cells, Cell.HEAD)
     moved: Moves = {}
     if Cell.BASE in cells:
-        told = [(move.verifier, move.old, move.new) for move in evidence.moved]
-        moved = moves(cells[Cell.BASE], cells[Cell.HEAD], told)
+        known = [(move.verifier, move.old, move.new) for move in evidence.moved]
+        moved = moves(cells[Cell.BASE], cells[Cell.HEAD], known)
     updates = {}
     for cell, results in cells.items():
         if moved and cell in (Cell.BASE, Cell.GUARD):
@@ -632,9 +632,9 @@ def _notes(
     if evidence.sides.partly:
         names = ", ".join(evidence.sides.partly[:_FEW])
         yield f"Partly compared, because source and tests could not be separated: {names}."
-    told = {found.test.message for found in table.breaks.values()}
+    shown = {found.test.message for found in table.breaks.values()}
     for result in table.head_results.verifiers:
-        yield from reasons_of_run(result, told)
+        yield from reasons_of_run(result, shown)
     yield from reasons_of_checks(compared.checks)
     yield from reasons_of_scope(head)
 

@@ -333,9 +333,9 @@ def _html(content: str, setting: _Setting) -> str:
 
 
 def _table(node: SyntaxTreeNode, setting: _Setting) -> str:
-    told = replace(setting, cell=True)
+    in_cell = replace(setting, cell=True)
     rows = [
-        [_inline(_items(cell), told) for cell in row.children]
+        [_inline(_items(cell), in_cell) for cell in row.children]
         for part in node.children
         for row in part.children
     ]

@@ -115,7 +115,7 @@ class VerifierResult(Value):
     """One verifier's results for one commit.
 
     `verifier`: its name, with `:` and its folder where that is not the repository itself. `kind`:
-    for checks a `tests` entry is one command or one finding of it, told while it is there. `ran`:
+    for checks a `tests` entry is one command or one current finding of it. `ran`:
     at least one test was executed (`executed`); a skip, an error while collecting or compiling, and
     a fixture that fails are not. `complete`: every test is reported; False after a crash, a
     timeout, an error while collecting. `nothing_to_run`: the verifier itself reports that there is
@@ -449,8 +449,8 @@ def _severity(test: TestResult) -> tuple[int, bool]:
 
 def tests_of(result: VerifierResult) -> Iterable[TestResult]:
     """The tests, plus an entry for the run if it failed and the verifier recorded none."""
-    told = result.problem is None or result.nothing_to_run
-    if told or any(test.whole_run for test in result.tests):
+    is_explained = result.problem is None or result.nothing_to_run
+    if is_explained or any(test.whole_run for test in result.tests):
         return result.tests
     entry = whole_run(result.command, result.problem or "", details=result.output_tail[-4_000:])
     return (*result.tests, entry)
@@ -549,17 +549,17 @@ def same_failure(was: TestResult, now: TestResult) -> bool:
 
 
 def _change(key: TestKey, was: TestResult | None, now: TestResult | None) -> TestChange:
-    told = now or was
-    assert told is not None
+    entry = now or was
+    assert entry is not None
     return TestChange(
         verifier=key.verifier,
         id=key.id,
         before=None if was is None else was.outcome,
         after=None if now is None else now.outcome,
-        message=told.message,
-        details=told.details,
-        file=told.file,
-        line=told.line,
+        message=entry.message,
+        details=entry.details,
+        file=entry.file,
+        line=entry.line,
     )
 
 
@@ -818,8 +818,8 @@ def sentence(message: str) -> str:
     return f"{first}."
 
 
-def reasons_of_run(result: VerifierResult, told: Collection[str | None] = ()) -> Iterable[str]:
-    unable = {test.message for test in what_could_not_run(result)} | set(told)
+def reasons_of_run(result: VerifierResult, shown: Collection[str | None] = ()) -> Iterable[str]:
+    unable = {test.message for test in what_could_not_run(result)} | set(shown)
     if result.problem is not None and result.problem not in unable:
         yield f"{result.verifier}: {result.problem}."
     if result.from_exit_code_only:

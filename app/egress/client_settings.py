@@ -57,9 +57,9 @@ def composer_archive(url: str, entry: bytes) -> list[str]:
     return [str(versions[0]["dist"]["url"])]
 
 
-def composer_repositories(told: str) -> list[str]:
+def composer_repositories(output: str) -> list[str]:
     """From `composer config --list`, which prints `https?://` where either is taken."""
-    found = re.findall(r"(?m)^\[repositories\.\S+\.url\]\s+(https?\??://\S+)", told)
+    found = re.findall(r"(?m)^\[repositories\.\S+\.url\]\s+(https?\??://\S+)", output)
     return [re.sub(r"^https?\?", "https", url) if "?" in url[:7] else url for url in found]
 
 
@@ -70,9 +70,9 @@ def nuget_packages(url: str, index: bytes) -> list[str]:
     return [str(each["@id"]) for each in resources if str(each["@type"]).startswith(wanted)]
 
 
-def bundler_mirrors(told: str) -> dict[str, str]:
+def bundler_mirrors(output: str) -> dict[str, str]:
     """Mirrors by what they replace (`all`, or a URL): `mirror.all=https://...` lines."""
-    return dict(re.findall(r"(?m)^mirror\.(\S+?)=(https?://\S+)$", told))
+    return dict(re.findall(r"(?m)^mirror\.(\S+?)=(https?://\S+)$", output))
 
 
 def cargo_mirror(url: str) -> str:

@@ -178,9 +178,9 @@ class PackageClients:
         raise AssertionError("the second try returns")
 
     async def _pip(self) -> Registries:
-        told = await ask([*_pip(), "config", "list"])
+        output = await ask([*_pip(), "config", "list"])
         settings: dict[str, str] = {}
-        for line in told.splitlines():
+        for line in output.splitlines():
             key, _, value = line.partition("=")
             settings[key.rpartition(".")[2]] = str(ast.literal_eval(value))
         own = await _pips_own_index()
@@ -249,10 +249,10 @@ class PackageClients:
         return Registries(rules, environment, modules=tuple(modules))
 
     async def _cargo(self) -> Registries:
-        told = await _cargo_fetches()
-        wanted = _CARGO_WANTED.search(told)
+        output = await _cargo_fetches()
+        wanted = _CARGO_WANTED.search(output)
         if wanted is None:
-            raise ValueError(told.strip()[-300:])
+            raise ValueError(output.strip()[-300:])
         rules = [configured_rule(wanted[1])]
         rules += await self._second_hosts(f"{wanted[1]}/config.json", downloads, rules)
         with tempfile.TemporaryDirectory(prefix="honk-ask-") as empty:
@@ -263,10 +263,10 @@ class PackageClients:
         return Registries(tuple(rules), files={"$CARGO_HOME/config.toml": cargo_mirror(wanted[1])})
 
     async def _maven(self) -> Registries:
-        told = await ask(["mvn", "--version"])
-        home = re.search(r"Maven home: (.+)", told)
+        output = await ask(["mvn", "--version"])
+        home = re.search(r"Maven home: (.+)", output)
         if home is None:
-            raise ValueError(told[-300:])
+            raise ValueError(output[-300:])
         places = [Path(home[1].strip(), "conf/settings.xml"), Path("~/.m2/settings.xml")]
         settings = [each for path in places for each in maven_settings(path.expanduser())]
         urls = [url for url, _ in settings]
@@ -297,8 +297,8 @@ class PackageClients:
         return Registries(tuple(rules), environment, files={"~/.gemrc": gemrc})
 
     async def _composer(self) -> Registries:
-        told = await ask(["composer", "config", "--global", "--list", "--no-ansi"])
-        urls = composer_repositories(told)
+        output = await ask(["composer", "config", "--global", "--list", "--no-ansi"])
+        urls = composer_repositories(output)
         rules = [configured_rule(url) for url in urls]
         for url in urls:
             asked = f"{url.rstrip('/')}/p2/composer/semver.json"
@@ -309,16 +309,16 @@ class PackageClients:
         return Registries(tuple(dict.fromkeys(rules)))
 
     async def _hex(self) -> Registries:
-        told = await ask(["mix", "hex.repo", "list"])
-        urls = list(dict.fromkeys(_URL.findall(told)))
+        output = await ask(["mix", "hex.repo", "list"])
+        urls = list(dict.fromkeys(_URL.findall(output)))
         mirror = os.environ.get("HEX_MIRROR", "")
         rules = [configured_rule(url) for url in ([mirror] if mirror else urls)]
         return Registries(tuple(rules), {"HEX_MIRROR": bare(mirror)} if mirror else {})
 
     async def _nuget(self) -> Registries:
-        told = await ask(["dotnet", "nuget", "list", "source", "--format", "Short"])
+        output = await ask(["dotnet", "nuget", "list", "source", "--format", "Short"])
         # `E` is an enabled source, `D` a disabled one; other words may come before the list.
-        urls = re.findall(r"(?m)^\s*E\w*\s+(https?://\S+)", told)
+        urls = re.findall(r"(?m)^\s*E\w*\s+(https?://\S+)", output)
         rules = [configured_rule(url) for url in urls]
         for url in urls:
             rules += await self._second_hosts(url, nuget_packages, rules)
@@ -397,8 +397,8 @@ def _place(url: str) -> tuple[str, str]:
 
 def _for_other_installers(index: str, others: Sequence[str]) -> dict[str, str]:
     """Python's other installers do not read pip's settings."""
-    told = ("UV_DEFAULT_INDEX", "PDM_PYPI_URL", "PIPENV_PYPI_MIRROR", "POETRY_PYPI_MIRROR_URL")
-    return {**dict.fromkeys(told, index), **({"UV_INDEX": " ".join(others)} if others else {})}
+    output = ("UV_DEFAULT_INDEX", "PDM_PYPI_URL", "PIPENV_PYPI_MIRROR", "POETRY_PYPI_MIRROR_URL")
+    return {**dict.fromkeys(output, index), **({"UV_INDEX": " ".join(others)} if others else {})}
 
 
 async def _cargo_fetches(*settings: str) -> str:
@@ -425,13 +425,13 @@ async def ask(argv: Sequence[str], *, folder: str = "/", succeeds: bool = True) 
     )
     try:
         async with asyncio.timeout(_ASK_SECONDS):
-            told, errors = await process.communicate()
+            output, errors = await process.communicate()
     except BaseException:
         await kill_group(process)
         raise
     if succeeds and process.returncode != 0:
         raise ValueError(errors.decode("utf-8", "replace").strip()[-300:])
-    return told.decode("utf-8", "replace")
+    return output.decode("utf-8", "replace")
 
 
 def _pip() -> list[str]:
@@ -441,8 +441,8 @@ def _pip() -> list[str]:
 
 async def _pips_own_index() -> str:
     """pip's default index, from its help text."""
-    told = await ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
-    found = re.search(r"--index-url <url>.*?\(default (https?://[^\s)]+)\)", told, re.DOTALL)
+    output = await ask(["/usr/bin/env", "COLUMNS=2000", *_pip(), "install", "--help"])
+    found = re.search(r"--index-url <url>.*?\(default (https?://[^\s)]+)\)", output, re.DOTALL)
     if found is None:
         raise ValueError("pip does not say which index it uses")
     return found[1]

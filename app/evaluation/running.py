@@ -292,9 +292,9 @@ async def _status(
         return {"status": "resolved"}
     if graded.reported:
         failed, broken = len(graded.grade.not_fixed), len(graded.grade.broken)
-        told = [f"{failed} not fixed"] if failed else []
-        told += [f"{broken} broken"] if broken else []
-        return {"status": "unresolved", "reason": ", ".join(told)}
+        parts = [f"{failed} not fixed"] if failed else []
+        parts += [f"{broken} broken"] if broken else []
+        return {"status": "unresolved", "reason": ", ".join(parts)}
     why = f"{_NO_TEST}: {graded.problem}" if graded.problem else _NO_TEST
     if graded.others:
         why += f"; names here are like {graded.others[0]!r}"

@@ -165,8 +165,8 @@ class GitUnsoundError(GitError, UserError):
     def __init__(self, command: str, code: int, words: str, *, sha: str, kind: str) -> None:
         super().__init__(command, code, words)
         why = fsck.why_refused(kind)
-        told = f"`{kind}`: {why}" if why else f"`{kind}`"
-        self.message = f"Object `{sha}` in this repository's history is malformed ({told})."
+        defect = f"`{kind}`: {why}" if why else f"`{kind}`"
+        self.message = f"Object `{sha}` in this repository's history is malformed ({defect})."
         self.next_step = (
             f"`git cat-file -p {sha}` shows it. Take it out of the history that this branch leads "
             "to, or work from a branch without it."
@@ -180,8 +180,10 @@ class GitMovedError(GitMissingError):
 def _remote_lines(words: str) -> str:
     """The remote's own lines of the message, if there are any."""
     lines = [line.removeprefix("remote:").strip() for line in words.splitlines()]
-    told = [line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw]
-    return f" It said: {' '.join(told)}" if told else ""
+    remote_lines = [
+        line for line, raw in zip(lines, words.splitlines(), strict=True) if "remote:" in raw
+    ]
+    return f" It said: {' '.join(remote_lines)}" if remote_lines else ""
 
 
 def check_ref(name: str) -> str:

@@ -62,8 +62,8 @@ async def _pointers(mirrors: Mirrors, repo: RepoName, tree: str) -> tuple[Pointe
     """Pointer files, searched only if some `.gitattributes` mentions LFS."""
     files = await mirrors.files(repo, tree)
     attributes = [sha for path, sha in files.items() if path.rpartition("/")[2] == ".gitattributes"]
-    told = await _contents(mirrors, repo, attributes[:_MOST_ATTRIBUTES], _MOST_ATTRIBUTES_BYTES)
-    if not any(b"filter=lfs" in content for content in told.values()):
+    contents = await _contents(mirrors, repo, attributes[:_MOST_ATTRIBUTES], _MOST_ATTRIBUTES_BYTES)
+    if not any(b"filter=lfs" in content for content in contents.values()):
         return ()
     links = await mirrors.links(repo, tree)
     plain = {path: sha for path, sha in files.items() if path not in links}

@@ -255,8 +255,8 @@ class Mirrors:
 
         Tags that cannot be fetched are skipped: a build may want one, but no run depends on it.
         """
-        told = await self._remote_git(repo, remote, ["ls-remote", "--tags", "--", remote.url])
-        known = tag_list.listed(told)
+        output = await self._remote_git(repo, remote, ["ls-remote", "--tags", "--", remote.url])
+        known = tag_list.listed(output)
         kinds = await self._kinds(repo, [sha for tag in known for sha in (tag.sha, tag.commit)])
         tags = [tag for tag in known if kinds.get(tag.commit) == "commit"]
         missing = [tag for tag in tags if tag.sha not in kinds]
@@ -465,8 +465,8 @@ class Mirrors:
             "--allow-unrelated-histories",
         ]
         arguments = ["merge-tree", *options, commit_sha(ours), commit_sha(theirs)]
-        told = await self._git(repo, arguments, ok_codes=(1,))
-        names = [os.fsdecode(name) for name in told.split(b"\0") if name]
+        output = await self._git(repo, arguments, ok_codes=(1,))
+        names = [os.fsdecode(name) for name in output.split(b"\0") if name]
         return MergeResult(tree_sha(names[0]), tuple(names[1:]))
 
     async def commits(
@@ -483,8 +483,8 @@ class Mirrors:
         self, repo: RepoName, revisions: Sequence[str], most: int
     ) -> tuple[CommitInfo, ...]:
         options = ["--first-parent", "--reverse", "--topo-order", f"--max-count={most}"]
-        told = ["log", *options, "--format=%H %P%n%an%n%B%x00", *revisions]
-        shown = await self._git(repo, told)
+        arguments = ["log", *options, "--format=%H %P%n%an%n%B%x00", *revisions]
+        shown = await self._git(repo, arguments)
         texts = shown.decode("utf-8", "replace").split("\0")
         return tuple(_parse_commit(text.lstrip("\n")) for text in texts if text.strip())
 
@@ -523,18 +523,18 @@ class Mirrors:
         """Contents of blobs by SHA; the caller limits their total size."""
         if not shas:
             return {}
-        told = await self._git(
+        output = await self._git(
             repo, ["cat-file", "--batch"], "\n".join(shas).encode() + b"\n", most=_MOST_BLOBS
         )
         found: dict[str, bytes] = {}
         at = 0
-        while at < len(told):
-            end = told.index(b"\n", at)
-            sha, *kind = told[at:end].decode().split(" ")
+        while at < len(output):
+            end = output.index(b"\n", at)
+            sha, *kind = output[at:end].decode().split(" ")
             at = end + 1
             if len(kind) == 2:
                 size = int(kind[1])
-                found[sha] = told[at : at + size]
+                found[sha] = output[at : at + size]
                 at += size + 1
         return found
 
@@ -702,11 +702,11 @@ class Mirrors:
     async def submodule_urls(self, repo: RepoName, tree: str) -> dict[str, str]:
         """Submodule URLs from `.gitmodules` by path; empty if it is unreadable."""
         asked = ["-z", "--no-includes", "--get-regexp", r"^submodule\..*\.(path|url)$"]
-        told = await self._git(
+        output = await self._git(
             repo, ["config", f"--blob={tree}:.gitmodules", *asked], ok_codes=(1, 128)
         )
         named: dict[str, dict[str, str]] = {}
-        for row in told.split(b"\0"):
+        for row in output.split(b"\0"):
             key, _, value = os.fsdecode(row).partition("\n")
             name, _, what = key.rpartition(".")
             named.setdefault(name, {})[what] = value

@@ -157,12 +157,12 @@ async def add_pack(mirrors: Mirrors, repo: RepoName, scratch: Path) -> None:
 
 def _describe_skipped(scratch: Path, links: dict[str, str]) -> tuple[str, ...]:
     """Describe what git did not add: unreadable files, invalid names, nested repositories."""
-    told = printable_name(read_file(scratch, "words", 16 * MIB))
-    words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(told)]
-    unreadable = {path for path, _ in _UNREADABLE.findall(told)}
+    output = printable_name(read_file(scratch, "words", 16 * MIB))
+    words = [f"`{path}` could not be read: {why}" for path, why in _UNREADABLE.findall(output)]
+    unreadable = {path for path, _ in _UNREADABLE.findall(output)}
     words += [
         f"`{path}` could not be taken"
-        for path in dict.fromkeys(first or second for first, second in _REFUSED.findall(told))
+        for path in dict.fromkeys(first or second for first, second in _REFUSED.findall(output))
         if path not in unreadable
     ]
     for row in read_file(scratch, "links", 16 * MIB).split(b"\0")[:-1]:

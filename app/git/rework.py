@@ -77,8 +77,8 @@ async def messages_since(
     options = [f"--max-count={_MOST_COMMITS}", "-z", "--format=%ct%n%B"]
     since = f"--since={int(moment.timestamp())}"
     listed = await _git(mirrors, repo, ["log", *options, since, branch])
-    told = listed.decode("utf-8", "replace")
-    rows = [each.partition("\n") for each in told.split("\0") if each]
+    output = listed.decode("utf-8", "replace")
+    rows = [each.partition("\n") for each in output.split("\0") if each]
     return tuple((float(time), message) for time, _, message in rows)
 
 
@@ -130,8 +130,8 @@ async def _blamed(
     if await mirrors.read_blob(repo, at, name, _MOST_FILE_BYTES) is None:
         return 0
     options = ["-w", "--porcelain", f"{before}..{at}"]
-    told = await _git(mirrors, repo, ["blame", *options, "--", os.fsdecode(name)])
-    return sum(found.decode() in landed for found in _BLAMED.findall(told))
+    output = await _git(mirrors, repo, ["blame", *options, "--", os.fsdecode(name)])
+    return sum(found.decode() in landed for found in _BLAMED.findall(output))
 
 
 async def _git(mirrors: Mirrors, repo: RepoName, arguments: list[str]) -> bytes:

@@ -261,7 +261,7 @@ class GitHubApp:
         self._ids[repo] = repository_id
 
     def present_name(self, repo: RepoName) -> RepoName:
-        """A repository's current name, as far as a token response has told."""
+        """A repository's current name, as far as a token response has shown it."""
         return self._names.get(repo, repo)
 
     def redactions(self) -> set[str]:
@@ -322,8 +322,8 @@ class GitHubApp:
             return self._key.jwt()
 
         credentials = _Credentials(signed, lambda _, answer: self._key.forget_jwt(answer.date))
-        told = self._observers if observers is None else observers
-        answer = await self._send(request, credentials, told)
+        observers_of_call = self._observers if observers is None else observers
+        answer = await self._send(request, credentials, observers_of_call)
         if answer.status >= 300 and answer.status not in request.accept:
             raise GitHubRefusedError(
                 f"GitHub refuses the App itself ({answer.status}: {answer.reason}).",

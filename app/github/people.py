@@ -109,19 +109,19 @@ class People:
         }
         # In the body, because URLs end up in logs.
         answer = await self._send("POST", f"{self.server_url}/login/oauth/access_token", data=given)
-        told = _read(answer, _UserTokenWire)
-        if answer.status_code != httpx.codes.OK or not told.access_token:
+        response = _read(answer, _UserTokenWire)
+        if answer.status_code != httpx.codes.OK or not response.access_token:
             raise NotSignedInError("GitHub rejected the sign-in code.")
-        seconds = min(max(told.expires_in, 0.0), _LONGEST_LIFE)
-        return UserToken(SecretStr(told.access_token), seconds)
+        seconds = min(max(response.expires_in, 0.0), _LONGEST_LIFE)
+        return UserToken(SecretStr(response.access_token), seconds)
 
     async def who(self, token: SecretStr) -> SignedInUser:
         """The user of a token. Raises NotSignedInError if it is no longer valid."""
         answer = await self._ask("/user", token)
         if answer.status_code != httpx.codes.OK:
             raise NotSignedInError("GitHub did not identify you.")
-        told = _read(answer, _PersonWire)
-        return SignedInUser(told.login, told.id)
+        response = _read(answer, _PersonWire)
+        return SignedInUser(response.login, response.id)
 
     async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
         """Whether a user can currently read the repository with this id.

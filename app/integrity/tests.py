@@ -264,8 +264,8 @@ class _Weaker:
             kind, words = Kind.CHANGED_EXPECTATION, f"{self._failed()}has changed cases"
         self.add(kind, None, None, words)
         if kind in self.flags:
-            told = self.flags[kind].model_copy(update={"before": snippet(row)})
-            self.flags[kind] = told
+            flag = self.flags[kind].model_copy(update={"before": snippet(row)})
+            self.flags[kind] = flag
 
     def _failed(self) -> str:
         """A failing test may have been wrong, or its expectation was changed to make it pass."""

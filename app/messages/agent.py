@@ -128,9 +128,9 @@ def fetched_into_checkout(what: Sequence[str]) -> str:
     return "\n".join([*lines, rest])
 
 
-def absent_from_checkout(told: Sequence[tuple[str, str]]) -> str:
+def absent_from_checkout(missing: Sequence[tuple[str, str]]) -> str:
     """External content that could not be fetched."""
-    lines = [f"- {what}: {why}." for what, why in told]
+    lines = [f"- {what}: {why}." for what, why in missing]
     rest = "Leave them as they are. Tests that need them fail here, with or without your change."
     return "\n".join([*lines, rest])
 

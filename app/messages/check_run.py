@@ -238,8 +238,8 @@ def what_ran(result: VerifierResult) -> str:
         lines.append("It writes no test report that Honk can read, so only the exit code counts.")
     for remark in (result.problem, result.note):
         if remark:
-            told = sanitize.plain(remark, limit=500)
-            lines.append(sentence(told[:1].upper() + told[1:]))
+            text = sanitize.plain(remark, limit=500)
+            lines.append(sentence(text[:1].upper() + text[1:]))
     if result.output_tail.strip():
         tail = sanitize.fence(result.output_tail, limit=20_000)
         lines.append(f"<details><summary>Output (end)</summary>\n\n{tail}\n\n</details>")
@@ -251,8 +251,8 @@ def _what_ci_ran(result: VerifierResult) -> str:
     count = f"{len(result.tests):,} tests in the reports of CI"
     lines = [f"{sanitize.code(result.command, limit=300)}: {count} ({duration(result.seconds)})."]
     if result.problem:
-        told = sanitize.plain(result.problem, limit=500)
-        lines.append(sentence(told[:1].upper() + told[1:]))
+        text = sanitize.plain(result.problem, limit=500)
+        lines.append(sentence(text[:1].upper() + text[1:]))
     return "\n\n".join(lines)
 
 

@@ -41,8 +41,8 @@ def final_comment(run: RunId, attempt: int, requester: str, report: Report) -> s
 
 def refused(run: RunId, requester: str, problem: str, next_step: str) -> str:
     """Why nothing was started, and what to do."""
-    told = flow(f"@{requester}", problem, next_step)
-    return fit_comment(f"{told}\n\n{refusal_marker(run)}\n")
+    text = flow(f"@{requester}", problem, next_step)
+    return fit_comment(f"{text}\n\n{refusal_marker(run)}\n")
 
 
 def answer_marker(run: RunId) -> str:

@@ -69,8 +69,8 @@ def _line(finding: RepositoryFinding) -> str:
 
 def not_seen(about: str, why: str) -> RepositoryFinding:
     """A check that failed to run."""
-    told = sanitize.plain(why, limit=300)
-    return RepositoryFinding(mark="unknown", about=about, text=f"could not be checked. {told}")
+    reason = sanitize.plain(why, limit=300)
+    return RepositoryFinding(mark="unknown", about=about, text=f"could not be checked. {reason}")
 
 
 def uninstalled() -> list[RepositoryFinding]:
@@ -275,8 +275,8 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
     for name in ("pattern", "restricted_file_paths", "restricted_file_extensions"):
         value = parameters.get(name)
         if value:
-            told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            return f" {sanitize.code(told, limit=80)}"
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            return f" {sanitize.code(shown, limit=80)}"
     return ""
 
 

@@ -77,9 +77,9 @@ def _summary(report: EvalReport) -> str:
 
 def _per_solved(report: EvalReport) -> str:
     per, middle = report.usd_per_solved, report.median_cost_usd
-    told = [f"{runs.money(per)} per resolved task"] if per is not None else []
-    told += [f"median {runs.money(middle)}"] if middle is not None else []
-    return f" ({', '.join(told)})" if told else ""
+    parts = [f"{runs.money(per)} per resolved task"] if per is not None else []
+    parts += [f"median {runs.money(middle)}"] if middle is not None else []
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _table(report: EvalReport) -> str:

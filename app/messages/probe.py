@@ -112,12 +112,12 @@ def would_change(found: ProbeResult, path: str, policy: str) -> str:
 
 def nothing_to_propose(found: ProbeResult) -> str:
     """There is no command to put into a policy file."""
-    told = (
+    reason = (
         "Nothing needs to be installed here, so no policy file is needed."
         if not found.outcome.failed and not found.outcome.missing
         else "No setup command worked, so there is no pull request."
     )
-    parts = (told, _tests_table(found), _not_working(found))
+    parts = (reason, _tests_table(found), _not_working(found))
     return "\n\n".join(part for part in parts if part)
 
 

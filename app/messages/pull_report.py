@@ -103,9 +103,9 @@ def last(number: int) -> str:
     return f"the last {number:,} merged"
 
 
-def progress(done: int, of: int, number: int, told: str = "") -> str:
+def progress(done: int, of: int, number: int, note: str = "") -> str:
     """One line of progress."""
-    return f"[{done}/{of}] #{number}{f': {_plain(told)}' if told else ''}"
+    return f"[{done}/{of}] #{number}{f': {_plain(note)}' if note else ''}"
 
 
 def _values(pull: ReportedPull) -> list[object]:

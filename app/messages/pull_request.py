@@ -102,8 +102,8 @@ def body(
         if text.strip():
             theirs += [heading, sanitize.markdown(text, limit=min(4_000, room // 8))]
     if template and not pull_template.is_followed(template, work.text):
-        told = sanitize.markdown(template, limit=min(10_000, room // 5))
-        theirs += ["## Pull request template to fill in", told] if told else []
+        filled = sanitize.markdown(template, limit=min(10_000, room // 5))
+        theirs += ["## Pull request template to fill in", filled] if filled else []
     return fit_comment("\n\n".join(part for part in (*ours, *theirs, *foot) if part))
 
 
@@ -116,14 +116,14 @@ def verdict_block(
     attestation: str = "",
 ) -> str:
     """The verdict on a commit with its evidence, between markers, so that it can be updated."""
-    told = [
+    lines = [
         verdicts.statement(verdict),
         verdicts.expectations(verdict),
         _draft(verdict, sha, why_draft),
         flags_section(flags),
         _details(verdict, sha, attestation),
     ]
-    return "\n\n".join(part for part in (_begin(run), *told, _END) if part)
+    return "\n\n".join(part for part in (_begin(run), *lines, _END) if part)
 
 
 def has_verdict(body: str) -> bool:
@@ -188,9 +188,9 @@ def _details(verdict: Verdict, sha: str, attestation: str) -> str:
         verdicts.notes_list(verdict),
         verdicts.signed(attestation),
     ]
-    told = "\n\n".join(part for part in parts if part)
+    content = "\n\n".join(part for part in parts if part)
     title = f"Tests on {short(sha)}, from a clean checkout of that commit"
-    return f"<details><summary>{title}</summary>\n\n{told}\n\n</details>" if told else ""
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>" if content else ""
 
 
 def unfinished(number: int) -> str:
@@ -232,12 +232,12 @@ def follow_up(
     return "\n\n".join(part for part in parts if part)
 
 
-def with_follow_up(body: str, run: RunId, told: str) -> str:
+def with_follow_up(body: str, run: RunId, section: str) -> str:
     """The description with a run's own section at its end; an existing one is replaced."""
     begin, end = f"<!-- honk:part={run} -->", f"<!-- honk:part-end={run} -->"
     before, found, rest = body.partition(begin)
     after = rest.partition(end)[2] if found else ""
-    whole = f"{before.rstrip()}\n\n{begin}\n\n{told}\n\n{end}\n{after.strip()}"
+    whole = f"{before.rstrip()}\n\n{begin}\n\n{section}\n\n{end}\n{after.strip()}"
     whole = whole.rstrip() + "\n"
     while len(whole) > COMMENT_LIMIT and (oldest := _PART.search(whole)) and oldest[1] != run:
         # Remove whole sections, oldest first: a cut inside one could leave a fence open.

@@ -32,8 +32,8 @@ def pending_marker(run: RunId) -> str:
 
 def kept_pending(run: RunId, requester: str, problem: str) -> str:
     """The request is accepted and starts later automatically."""
-    told = f"@{requester} Honk can't start yet. {problem} It will retry and start automatically."
-    return fit_comment(f"{told}\n\n{pending_marker(run)}\n")
+    text = f"@{requester} Honk can't start yet. {problem} It will retry and start automatically."
+    return fit_comment(f"{text}\n\n{pending_marker(run)}\n")
 
 
 _WHOLE_OUTPUT = 20_000

@@ -69,10 +69,10 @@ def not_needed(sha: CommitSha) -> tuple[str, str]:
 
 def unknown(problem: str, next_step: str) -> tuple[str, str]:
     """Title and summary when it is unknown who approved."""
-    told = " ".join(sanitize.plain(each, limit=500) for each in (problem, next_step) if each)
+    reason = " ".join(sanitize.plain(each, limit=500) for each in (problem, next_step) if each)
     return (
         "Approvals unknown",
-        f"Honk could not find out who approved this commit. {sentence(told)} "
+        f"Honk could not find out who approved this commit. {sentence(reason)} "
         "*Re-run* this check to try again.",
     )
 
@@ -108,10 +108,10 @@ def _of_pull(sha: CommitSha, standing: Standing) -> str:
 
 
 def _not_counted(people: Sequence[NotCounted]) -> str:
-    told = [f"- {_code(each.login)}: {_WHY[each.why]}" for each in people[:_SHOWN]]
+    lines = [f"- {_code(each.login)}: {_WHY[each.why]}" for each in people[:_SHOWN]]
     if len(people) > _SHOWN:
-        told.append(f"- and {len(people) - _SHOWN:,} more")
-    return "\n".join(["Not counted:", "", *told])
+        lines.append(f"- and {len(people) - _SHOWN:,} more")
+    return "\n".join(["Not counted:", "", *lines])
 
 
 def _approvals(number: int) -> str:

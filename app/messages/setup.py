@@ -66,11 +66,13 @@ def sources(outcome: SetupOutcome | None) -> tuple[ContextItem, ...]:
 
 def reasons(outcome: SetupOutcome, *, same_before: bool) -> tuple[str, ...]:
     """Why no test may have run, as plain sentences; empty if the setup does not explain it."""
-    told = [f"{each.what} is missing: {sentence(each.why)}" for each in outcome.missing[:_SHOWN]]
-    told += [f"Setup: {_plain_failure(each)}" for each in outcome.failed[:_SHOWN]]
-    if told and same_before:
-        told[0] += " It is the same without this change."
-    return tuple(sanitize.printable(each) for each in told)
+    sentences = [
+        f"{each.what} is missing: {sentence(each.why)}" for each in outcome.missing[:_SHOWN]
+    ]
+    sentences += [f"Setup: {_plain_failure(each)}" for each in outcome.failed[:_SHOWN]]
+    if sentences and same_before:
+        sentences[0] += " It is the same without this change."
+    return tuple(sanitize.printable(each) for each in sentences)
 
 
 def lines_to_add(outcome: SetupOutcome) -> tuple[str, ...]:

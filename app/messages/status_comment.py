@@ -47,17 +47,17 @@ def marker(run: RunId) -> str:
     return f"<!-- honk:run={run} -->"
 
 
-def waiting(told: StatusContext, waiting: QueuePosition) -> str:
+def waiting(context: StatusContext, waiting: QueuePosition) -> str:
     """The first status: acknowledged, with its position in the queue."""
-    return _status(told, f"**Queued.** {_position_line(waiting)}", live=True)
+    return _status(context, f"**Queued.** {_position_line(waiting)}", live=True)
 
 
-def working(told: StatusContext, phase: Phase) -> str:
+def working(context: StatusContext, phase: Phase) -> str:
     """The current phase, with the agent's checklist."""
-    return _status(told, f"**{PHASES[phase]} …**", live=True)
+    return _status(context, f"**{PHASES[phase]} …**", live=True)
 
 
-def finished(told: StatusContext, report: Report) -> str:
+def finished(context: StatusContext, report: Report) -> str:
     """The outcome; this comment is not edited again."""
     headline = flow(f"**{outcome_headline(report)}.**", result_line(report))
     left_out = ""
@@ -65,12 +65,12 @@ def finished(told: StatusContext, report: Report) -> str:
         left_out = f"Left out of the commit:\n\n{omitted_files(report.work)}"
     lacked = _lacked(report.work.lacked) if report.work else ""
     told_more = "\n\n".join(part for part in (report.details, left_out, lacked) if part)
-    without = _status(told, headline, live=False, extra=told_more)
+    without = _status(context, headline, live=False, extra=told_more)
     patch = _patch(report, COMMENT_LIMIT - len(without) - ROOM_BESIDE)
     if not patch:
         return without
     extra = "\n\n".join(part for part in (patch, told_more) if part)
-    return _status(told, headline, live=False, extra=extra)
+    return _status(context, headline, live=False, extra=extra)
 
 
 def no_run_yet() -> str:
@@ -79,7 +79,7 @@ def no_run_yet() -> str:
 
 
 def status_answer(
-    told: StatusContext, phase: Phase, outcome: Outcome | None, waiting: QueuePosition
+    context: StatusContext, phase: Phase, outcome: Outcome | None, waiting: QueuePosition
 ) -> str:
     """The answer to `status`."""
     if outcome is not None:
@@ -88,7 +88,12 @@ def status_answer(
         state = f"Queued. {_position_line(waiting)}"
     else:
         state = f"{PHASES[phase]}."
-    parts = [state, _checklist(told.plan), _timeline(told), _footer(told, live=outcome is None)]
+    parts = [
+        state,
+        _checklist(context.plan),
+        _timeline(context),
+        _footer(context, live=outcome is None),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -127,28 +132,28 @@ def kept_here(paths: Sequence[str], rule: str) -> str:
     )
 
 
-def _status(told: StatusContext, headline: str, *, live: bool, extra: str = "") -> str:
+def _status(context: StatusContext, headline: str, *, live: bool, extra: str = "") -> str:
     parts = [
-        marker(told.run),
-        _request_line(told),
+        marker(context.run),
+        _request_line(context),
         headline,
         extra,
-        _budget_warnings(told.nearly) if live else "",
-        told.kept_here if live else "",
-        planned(told.planned, limit=20_000),
-        _checklist(told.plan),
-        _timeline(told),
-        setup.section(told.setup, told.policy_file),
-        blocked_hosts(told.tried) if told.tried else "",
-        _context_list((*told.manifest, *setup.sources(told.setup))),
-        _footer(told, live=live),
+        _budget_warnings(context.nearly) if live else "",
+        context.kept_here if live else "",
+        planned(context.planned, limit=20_000),
+        _checklist(context.plan),
+        _timeline(context),
+        setup.section(context.setup, context.policy_file),
+        blocked_hosts(context.tried) if context.tried else "",
+        _context_list((*context.manifest, *setup.sources(context.setup))),
+        _footer(context, live=live),
     ]
     return fit_comment("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _request_line(told: StatusContext) -> str:
+def _request_line(context: StatusContext) -> str:
     """One quoted line; the full request is just above in the conversation."""
-    asked = sanitize.plain(told.asked, limit=140)
+    asked = sanitize.plain(context.asked, limit=140)
     return f"> {asked}" if asked else ""
 
 
@@ -186,8 +191,8 @@ def timeline(phases: Sequence[tuple[Phase, float]], now: float) -> list[tuple[st
     ]
 
 
-def _timeline(told: StatusContext) -> str:
-    shown = [f"{did} {how_long}" for did, how_long in timeline(told.phases, told.now)]
+def _timeline(context: StatusContext) -> str:
+    shown = [f"{did} {how_long}" for did, how_long in timeline(context.phases, context.now)]
     return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
 
 
@@ -246,11 +251,11 @@ def _share(nearly: BudgetWarning) -> str:
             return f"{nearly.used:.0f} of {nearly.of:.0f} turns"
 
 
-def _footer(told: StatusContext, *, live: bool) -> str:
-    used = f"{usage_line(told.usage)} · " if told.usage else ""
+def _footer(context: StatusContext, *, live: bool) -> str:
+    used = f"{usage_line(context.usage)} · " if context.usage else ""
     stop = " · stop with `/honk stop`" if live else ""
-    who = f"requested by {shown_login(told.requester)}" if told.requester else "automatic"
-    run = f"[run `{told.run}`]({told.page})" if told.page else f"run `{told.run}`"
+    who = f"requested by {shown_login(context.requester)}" if context.requester else "automatic"
+    run = f"[run `{context.run}`]({context.page})" if context.page else f"run `{context.run}`"
     return f"<sub>{used}{run} · {who}{stop}</sub>"
 
 

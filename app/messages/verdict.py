@@ -92,15 +92,15 @@ def evidence(verdict: Verdict) -> list[str]:
 
 def notes(verdict: Verdict) -> list[str]:
     """Notes, as plain text: what could not be compared, and why."""
-    told = EVIDENCE_SENTENCES if label(verdict) else 0
-    return [sentence(each.strip()) for each in verdict.reasons[told:]]
+    shown = EVIDENCE_SENTENCES if label(verdict) else 0
+    return [sentence(each.strip()) for each in verdict.reasons[shown:]]
 
 
 def notes_list(verdict: Verdict) -> str:
     """The notes as a list in Markdown; empty if there are none."""
-    told = notes(verdict)
-    lines = [f"- {_marked(each, verdict)}" for each in told[:_NOTES_SHOWN]]
-    more = len(told) - _NOTES_SHOWN
+    texts = notes(verdict)
+    lines = [f"- {_marked(each, verdict)}" for each in texts[:_NOTES_SHOWN]]
+    more = len(texts) - _NOTES_SHOWN
     return "\n".join([*lines, f"- and {more:,} more"] if more > 0 else lines)
 
 

@@ -105,8 +105,8 @@ async def _committed(path: Path) -> CommitSha:
     try:
         # git runs in a different folder, where a relative path would not work.
         at = str(path.resolve())
-        told = await git(["-C", at, "rev-parse", "--verify", "HEAD^{commit}"])
-        return commit_sha(told.decode().strip())
+        output = await git(["-C", at, "rev-parse", "--verify", "HEAD^{commit}"])
+        return commit_sha(output.decode().strip())
     except (GitError, ValueError):
         raise UserError(
             f"{path} has no commit.", next_step="Commit its files; the probe reads only these."

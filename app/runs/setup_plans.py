@@ -204,12 +204,12 @@ def within_network(
     }[setting]
     kept = tuple(each for each in plan.recipes if not _is_cut_off(each, open_to))
     out = [each for each in plan.recipes if each not in kept]
-    told = tuple(messages.setup.no_network(each, setting) for each in out)
+    unreachable = tuple(messages.setup.no_network(each, setting) for each in out)
     wanted = tuple(dict.fromkeys(each.ecosystem for each in kept))
     allow = tuple(
         each for each in dict.fromkeys(open_to) if each not in plan.allow or each in wanted
     )
-    narrowed = plan.model_copy(update={"recipes": kept, "missing": (*plan.missing, *told)})
+    narrowed = plan.model_copy(update={"recipes": kept, "missing": (*plan.missing, *unreachable)})
     return replace(planned, plan=narrowed, allow=allow)
 
 

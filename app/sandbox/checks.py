@@ -73,9 +73,9 @@ async def _reach(sandbox: Sandbox, root: Path) -> list[SandboxProperty]:
         given |= {"secret": str(secret), "names": sorted(set(os.environ) - _OURS)}
         stdin = json.dumps(given).encode()
         done = await sandbox.run(spec, ["/usr/bin/python3", "-I", "-c", code], stdin=stdin)
-    told = _answer(done)
+    answers = _answer(done)
     return [
-        SandboxProperty(promise, not told.get(name, "no answer"), told.get(name, "no answer"))
+        SandboxProperty(promise, not answers.get(name, "no answer"), answers.get(name, "no answer"))
         for name, promise in _TRIED.items()
     ] + [_own_users(sandbox, root, spec), _reading(spec.workspace)]
 
@@ -199,15 +199,15 @@ async def _numbers(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:
     files, _, terminals = done.text.strip().rpartition(" ")
     kept = files.isdigit() and int(files) <= 200 and int(terminals) < 200
     why = getattr(sandbox, "unfinished", "") or "another kind of sandbox"
-    told = f"the helper may not mount on this machine ({why}): docs/operations.md, Bounds"
-    return SandboxProperty(promise, True if kept else None, told)
+    text = f"the helper may not mount on this machine ({why}): docs/operations.md, Bounds"
+    return SandboxProperty(promise, True if kept else None, text)
 
 
 def _memory(sandbox: Sandbox) -> SandboxProperty:
     """How memory is limited here, and where to find a better option."""
     grouped = getattr(sandbox, "groups", None) is not None
-    told = "memory is only monitored; for kernel limits, see docs/operations.md, Bounds"
-    return SandboxProperty("memory is limited by the kernel", grouped or None, told)
+    text = "memory is only monitored; for kernel limits, see docs/operations.md, Bounds"
+    return SandboxProperty("memory is limited by the kernel", grouped or None, text)
 
 
 async def _output(sandbox: Sandbox, spec: SandboxSpec) -> SandboxProperty:

@@ -1675,18 +1675,18 @@ def nearest(data: bytes, old: str) -> str:
     start = nearest_start(lines, wanted)
     if start is None:
         return "Nothing in the file is like it; view the file."
-    told: list[str] = []
+    differences: list[str] = []
     for number, text in enumerate(wanted, start):
         here = lines[number] if 0 <= number < len(lines) else ""
-        if here.rstrip() != text.rstrip() and len(told) < 3:
+        if here.rstrip() != text.rstrip() and len(differences) < 3:
             why = ", only white space differs" if here.split() == text.split() else ""
-            told.append(
+            differences.append(
                 f"line {number + 1}{why}:\n  file:    {quoted(here)}\n  old_str: {quoted(text)}"
             )
     where = f"lines {max(start, 0) + 1} to {min(start + len(wanted), len(lines))}"
-    if not told:
+    if not differences:
         return f"The nearest place, {where}, is the same but for where `old_str` begins or ends."
-    return f"The nearest place is {where}. It differs in\n" + "\n".join(told)
+    return f"The nearest place is {where}. It differs in\n" + "\n".join(differences)
 
 
 def quoted(line: str) -> str:

@@ -104,7 +104,7 @@ def environment(names: list[str]) -> str:
 
 def main() -> None:
     given = json.loads(sys.stdin.read())
-    told = {
+    answers = {
         "user": user(),
         "calls": calls(),
         "files": files(given["secret"]),
@@ -113,7 +113,7 @@ def main() -> None:
         "network": network(given["port"], given["name"]),
         "environment": environment(given["names"]),
     }
-    print(json.dumps(told))
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":

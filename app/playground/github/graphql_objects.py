@@ -107,8 +107,8 @@ def _edit_object(call: Call, edit: Edit) -> Json:
 
 def _minimised(thing: SimulatedComment | SimulatedReview) -> Json:
     reason = thing.minimised
-    told = reason.lower().replace("_", "-") if reason else None
-    return {"isMinimized": reason is not None, "minimizedReason": told}
+    shown_reason = reason.lower().replace("_", "-") if reason else None
+    return {"isMinimized": reason is not None, "minimizedReason": shown_reason}
 
 
 def comment_object(call: Call, issue: SimulatedIssue, comment: SimulatedComment) -> Json:

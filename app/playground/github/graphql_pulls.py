@@ -280,8 +280,8 @@ async def remove_issue(call: Call, arguments: Json) -> Json:
 async def lock_lockable(call: Call, arguments: Json) -> Json:
     given = arguments["input"]
     reason = given.get("lockReason")
-    told = {"OFF_TOPIC": "off-topic", "TOO_HEATED": "too heated"}
-    word = told.get(reason, reason.lower()) if reason else None
+    words = {"OFF_TOPIC": "off-topic", "TOO_HEATED": "too heated"}
+    word = words.get(reason, reason.lower()) if reason else None
     return _lock(call, "LockLockable", "lockedRecord", given, locked=True, reason=word)
 
 

@@ -386,9 +386,9 @@ def _missing_checks(
     if not missing:
         return []
     kinds = [word for _, word in missing]
-    told = " and ".join(f"{kinds.count(word)} {word}" for word in dict.fromkeys(kinds))
+    counted = " and ".join(f"{kinds.count(word)} {word}" for word in dict.fromkeys(kinds))
     whole = f"{len(missing)} of {len(needs.checks)} required status checks have not succeeded"
-    return [f"{whole}: {told}."]
+    return [f"{whole}: {counted}."]
 
 
 async def merged_tree(repository: Repository, pull: SimulatedPullRequest) -> str | None:

@@ -152,13 +152,13 @@ def routes(world: World) -> list[Route]:
         is_json = "json" in request.headers.get("content-type", "")
         body = dict(await request.json()) if is_json else dict(parse_qsl(text))
         try:
-            told = token_for(world, dict(request.query_params) | body)
+            response = token_for(world, dict(request.query_params) | body)
         except SignInError as problem:
             # GitHub says so with status 200.
-            told = {"error": problem.code, "error_description": problem.words}
+            response = {"error": problem.code, "error_description": problem.words}
         if "json" in request.headers.get("accept", ""):
-            return JSONResponse(told)
-        return Answered(urlencode(told), media_type="application/x-www-form-urlencoded")
+            return JSONResponse(response)
+        return Answered(urlencode(response), media_type="application/x-www-form-urlencoded")
 
     return [
         Route("/login/oauth/authorize", ask, methods=["GET"]),

@@ -214,6 +214,6 @@ def dismiss(
     """Dismiss a review, with its timeline entry and event."""
     before = review.state.lower()
     review.state = "DISMISSED"
-    told = {"state": before, "review_id": review.id, "dismissal_message": message}
-    add_event(world, issue, "review_dismissed", actor, dismissed_review=told)
+    dismissed = {"state": before, "review_id": review.id, "dismissal_message": message}
+    add_event(world, issue, "review_dismissed", actor, dismissed_review=dismissed)
     announce_review(world, repository, issue, review, "dismissed", actor)

@@ -173,12 +173,12 @@ async def _show(
     if row is not None and row.finished_at is not None and row.attempt == verdict.attempt:
         await _update_report(services, client, row, acceptance, is_ready=is_ready)
     if acceptance.account_id != trigger.actor.id:
-        told = messages.acceptance.already_accepted(verdict.number, verdict.sha, acceptance.login)
-        return AcceptanceShown(answer=told)
-    told = messages.acceptance.done(
+        answer = messages.acceptance.already_accepted(verdict.number, verdict.sha, acceptance.login)
+        return AcceptanceShown(answer=answer)
+    answer = messages.acceptance.done(
         verdict.number, verdict.sha, acceptance.login, ready=is_ready, held_by=verdict.held_by
     )
-    return AcceptanceShown(answer=told)
+    return AcceptanceShown(answer=answer)
 
 
 async def _client(services: Services, trigger: Trigger) -> RepositoryClient:

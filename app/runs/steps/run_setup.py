@@ -99,12 +99,12 @@ async def _recipe(going: SetupRun, recipe: Recipe, *, repair: bool) -> Recipe:
     """Run one recipe; return it as it was after repairs."""
     context, begun = going.planned.context, len(going.ran)
     while not going.stopped:
-        failure, told = await _steps(going, recipe)
+        failure, command_run = await _steps(going, recipe)
         if failure is None:
             return recipe
         other = await _repaired(going, context, recipe, failure) if repair and context else None
         if other is None:
-            going.failed.append(told)
+            going.failed.append(command_run)
             return recipe
         context, recipe = other
         del going.ran[begun:]  # a repaired recipe starts over
@@ -141,21 +141,21 @@ async def _steps(going: SetupRun, recipe: Recipe) -> tuple[SetupFailure | None, 
     nothing = CommandRun(line="", source="")
     going.workspace = replace(going.workspace, prepared=_prepared(going, recipe))
     for step in recipe.steps:
-        failure, told = await _step(going, step)
+        failure, command_run = await _step(going, step)
         if going.stopped:
             return None, nothing
         if failure is not None and not step.optional:
-            return failure, told
+            return failure, command_run
         if failure is None:
-            going.ran.append(told)
+            going.ran.append(command_run)
     if recipe.collect is None:
         return None, nothing
-    done, told = await _collect(going, recipe, recipe.collect)
+    done, command_run = await _collect(going, recipe, recipe.collect)
     if done.ok:
         found = collected(done.text)
         going.collected = (going.collected or 0) + found if found is not None else going.collected
-        return None, told
-    return _failure(recipe.collect.line, done, collecting=True), told
+        return None, command_run
+    return _failure(recipe.collect.line, done, collecting=True), command_run
 
 
 def _prepared(going: SetupRun, recipe: Recipe) -> Prepared:
@@ -170,14 +170,14 @@ def _prepared(going: SetupRun, recipe: Recipe) -> Prepared:
 async def _step(going: SetupRun, step: SetupStep) -> tuple[SetupFailure | None, CommandRun]:
     """The first alternative that exits with 0, or the failure of the last one."""
     assert step.commands
-    failure, told = None, CommandRun(line="", source="")
+    failure, command_run = None, CommandRun(line="", source="")
     for command in step.commands:
         done = await _command(going, step, command)
-        told = _told(command, step.folder, done)
+        command_run = _told(command, step.folder, done)
         failure = None if done.ok else _failure(command.line, done)
         if failure is None or going.stopped:
-            return None, told
-    return failure, told
+            return None, command_run
+    return failure, command_run
 
 
 async def _command(going: SetupRun, step: SetupStep, command: SetupCommand) -> Completed:

@@ -202,8 +202,8 @@ async def for_the_agent(
     commit = await services.mirrors.commit_tree(repo, packed.tree, parents, "Work in progress\n")
     evidence = await cells.measure(services, run, ground, commit, packed.tree, final=False)
     verdict = judge(evidence, rules(run))
-    told = for_agent(_head_of(evidence), evidence.base.results)
-    return messages.agent.verdict_so_far(verdict, told)
+    results = for_agent(_head_of(evidence), evidence.base.results)
+    return messages.agent.verdict_so_far(verdict, results)
 
 
 _FIXABLE = frozenset({VerdictKind.REGRESSION, VerdictKind.WEAKENED})

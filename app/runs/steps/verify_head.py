@@ -37,20 +37,20 @@ async def verify_head(attempt: Attempt, preparation: Preparation) -> CommitResul
     if error is not None:
         if run.trigger.kind != "check":
             raise error
-        told = messages.check_run.breaks_policy(error.message)
-        await _complete(client, check.id, "action_required", told)
+        message = messages.check_run.breaks_policy(error.message)
+        await _complete(client, check.id, "action_required", message)
         return done.model_copy(update={"skipped": True})
     if run.trigger.kind != "check" or run.trigger.command is not None:
         return done
     if await _skips(attempt, preparation, head):
         place = await shared_with(services, run.trigger, head)
         skipped = messages.check_run.skipped_paths(run.policy.check.skip)
-        told = messages.check_run.shared(place) if place else skipped
+        message = messages.check_run.shared(place) if place else skipped
         conclusion: Conclusion = "action_required" if place else "skipped"
-        await _complete(client, check.id, conclusion, told, (buttons.TEST,) if place else ())
+        await _complete(client, check.id, conclusion, message, (buttons.TEST,) if place else ())
     elif not run.trigger.is_requested and await _minutes_left(attempt) <= 0:
-        told = messages.check_run.minutes_spent(run.policy.check.minutes_per_day)
-        await _complete(client, check.id, "action_required", told, (buttons.TEST,))
+        message = messages.check_run.minutes_spent(run.policy.check.minutes_per_day)
+        await _complete(client, check.id, "action_required", message, (buttons.TEST,))
     else:
         return done
     return done.model_copy(update={"skipped": True})
@@ -60,11 +60,11 @@ async def _complete(
     client: RepositoryClient,
     check_run: int,
     conclusion: Conclusion,
-    told: tuple[str, str],
+    message: tuple[str, str],
     actions: tuple[Action, ...] = (),
 ) -> None:
     """Complete the check run of a head that is not verified, with this title and summary."""
-    output = Output(title=told[0], summary=told[1])
+    output = Output(title=message[0], summary=message[1])
     await checks.complete_check_run(
         client, check_run, conclusion=conclusion, output=output, actions=actions
     )

@@ -1,5 +1,5 @@
 'use strict'
-// Beside Jest's own reporters: https://jestjs.io/docs/configuration#reporters-arraymodulename--modulename-options
+// In addition to Jest's own reporters: https://jestjs.io/docs/configuration#reporters-arraymodulename--modulename-options
 const { Report } = require('./report.cjs')
 
 const OUTCOMES = { passed: 'passed', failed: 'failed' }

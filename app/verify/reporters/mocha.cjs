@@ -1,5 +1,5 @@
 'use strict'
-// Mocha has one reporter: this is its own `spec`, which also writes down what it hears.
+// Mocha has one reporter: this is its own `spec`, which also records the results.
 const { createRequire } = require('node:module')
 const path = require('node:path')
 const { Report } = require('./report.cjs')
@@ -22,7 +22,7 @@ module.exports = class extends reporters.Spec {
     runner.on('pending', (test) => add(test, 'skipped'))
     runner.on('fail', (test, error) => {
       const hook = test.type === 'hook'
-      // The tests below a hook that fails are not told.
+      // Mocha does not report the tests below a failing hook.
       if (hook || runner.suite.bail()) report.broken()
       add(test, hook ? 'error' : 'failed', error)
     })

@@ -1,5 +1,5 @@
 // Node's own runner: https://nodejs.org/api/test.html#custom-reporters
-// A test is told when it ends, after those inside it: names are known from when each begins.
+// A test is reported when it ends, after those inside it; names are known when each begins.
 import module from './report.cjs'
 
 export default async function * (source) {
@@ -23,7 +23,7 @@ function tell (report, data, type, names, holds) {
   const error = data.details?.error
   const cause = error?.cause ?? error
   const suite = data.details?.type === 'suite' || holds
-  // A suite, or a test with others inside it, fails with them: only what is its own is told.
+  // A suite, or a test with others inside it, fails with them: only its own failure is reported.
   if (suite && (type === 'test:pass' || error?.failureType === 'subtestsFailed')) return
   const wholeFile = data.nesting === 0 && data.file && isFile(data)
   report.add({
@@ -38,7 +38,7 @@ function tell (report, data, type, names, holds) {
   if (wholeFile && type === 'test:fail') report.broken()
 }
 
-// A file that ended badly, or held no test, is told as a test with its path for a name.
+// A file that crashed, or has no test, is reported as a test named by its path.
 function isFile (data) {
   return data.file.endsWith(data.name) && /\.[cm]?[jt]sx?$/.test(data.name)
 }

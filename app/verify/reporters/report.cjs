@@ -1,5 +1,5 @@
 'use strict'
-// What all reporters here write: JUnit XML, one case after the other, with ids as Honk reads them.
+// The output of all reporters here: JUnit XML, one case after the other, with ids as Honk reads them.
 // It runs inside the sandbox in the project's own node, from a folder that it cannot write to.
 
 const fs = require('node:fs')
@@ -12,7 +12,7 @@ const MAX_TEXT = 20000
 const TAGS = { failed: 'failure', error: 'error', skipped: 'skipped' }
 const SPECIAL = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\n': '&#10;', '\t': '&#9;' }
 
-// Bounded, without colours and without what no XML may hold.
+// Limited in length, without colors and without characters that XML forbids.
 function shown (text) {
   return String(text ?? '')
     .slice(0, MAX_TEXT)
@@ -27,7 +27,7 @@ function relative (file) {
   return path.relative(root, path.resolve(root, plain)).split(path.sep).join('/')
 }
 
-// The first line of the project's own that a stack names, as `file:line: `.
+// The first line of a stack in the project's own files, as `file:line: `.
 function place (stack) {
   for (const found of String(stack ?? '').slice(0, MAX_TEXT).matchAll(/((?:file:\/\/)?[^\s():]+\.[cm]?[jt]sx?):(\d+):\d+/g)) {
     const file = relative(found[1])
@@ -41,7 +41,7 @@ class Report {
     this.cases = []
   }
 
-  // `outcome`: passed, failed, error or skipped. Without names it is the file that is told.
+  // `outcome`: passed, failed, error or skipped. Without names, the entry is for the file.
   add ({ file, names = [], line, outcome, message = '', stack = '', seconds = 0 }) {
     const where = relative(file)
     const words = names.map((name) => String(name))
@@ -54,7 +54,7 @@ class Report {
     this.cases.push(`<testcase ${shownAs.join(' ')}>${told(outcome, message, stack)}</testcase>\n`)
   }
 
-  // Not every test is told: what is missing was not taken away.
+  // The report is incomplete: a missing test was not removed.
   broken () {
     fs.writeFileSync(path.join(folder, 'broken'), '')
   }

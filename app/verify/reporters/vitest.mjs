@@ -1,5 +1,5 @@
-// Beside Vitest's own reporters: https://vitest.dev/api/advanced/reporters
-// Vitest 3 and later tell everything in `onTestRunEnd`, those before it in `onFinished`.
+// In addition to Vitest's own reporters: https://vitest.dev/api/advanced/reporters
+// Vitest 3 and later report everything in `onTestRunEnd`, earlier versions in `onFinished`.
 import module from './report.cjs'
 
 const OUTCOMES = { pass: 'passed', fail: 'failed' }

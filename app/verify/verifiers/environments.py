@@ -79,7 +79,7 @@ for each in json.load(sys.stdin):
         print(each["session"])' < "$report/list.json" > "$report/list" || exit 126
 head -n MOST "$report/list" | run_all
 """
-_CANNOT = {126: "its environments cannot be told", 127: "it is not installed"}
+_CANNOT = {126: "its environments could not be listed", 127: "it is not installed"}
 
 
 @dataclass(frozen=True)

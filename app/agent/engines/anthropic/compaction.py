@@ -258,5 +258,5 @@ def _from_records(records: Sequence[TurnRecord]) -> str:
     lines = [f"- edited {path}" for path in list(dict.fromkeys(edited))[-_SHOWN:]]
     lines += [f"- ran {command}" for command in ran[-_SHOWN:]]
     earlier = latest_summary(records)
-    told = [str(earlier.content[0]["text"])] if earlier else []
-    return "\n".join([*told, *lines]) or "(nothing was edited and no command was run)"
+    before = [str(earlier.content[0]["text"])] if earlier else []
+    return "\n".join([*before, *lines]) or "(nothing was edited and no command was run)"

@@ -308,24 +308,24 @@ class AgentSession(RecordedSession):
         results: list[Block] = []
         interruption: InterruptedRunError | None = None
         for group in _groups(calls, cut_off):
-            told: list[ToolResult] = []
+            answers: list[ToolResult] = []
             if interruption is not None:
-                told = [ToolResult("Not executed: the work was interrupted.", is_error=True)]
+                answers = [ToolResult("Not executed: the work was interrupted.", is_error=True)]
             elif group[0].id == cut_off:
-                told = [ToolResult(_CUT_CALL, is_error=True)]
+                answers = [ToolResult(_CUT_CALL, is_error=True)]
             elif group[0].name in _ENDINGS and any(r["is_error"] for r in results):
-                told = [ToolResult(_NOT_YET, is_error=True)]
+                answers = [ToolResult(_NOT_YET, is_error=True)]
             elif group[0].name in _ENDINGS and ending_of(calls, results):
-                told = [ToolResult(_ENDED, is_error=True)]
+                answers = [ToolResult(_ENDED, is_error=True)]
             else:
                 try:
-                    told = await self._interruptible(self._execute(group))
+                    answers = await self._interruptible(self._execute(group))
                 except InterruptedRunError as error:
                     interruption = error
-                    told = [ToolResult("Interrupted before it ended.", is_error=True)]
+                    answers = [ToolResult("Interrupted before it ended.", is_error=True)]
             # A message about one call applies to each call of the group.
-            told = told if len(told) == len(group) else told * len(group)
-            results += map(_result, group, told)
+            answers = answers if len(answers) == len(group) else answers * len(group)
+            results += map(_result, group, answers)
         return results, interruption
 
     async def _execute(self, group: list[ToolCall]) -> list[ToolResult]:

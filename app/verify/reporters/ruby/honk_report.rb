@@ -13,7 +13,7 @@ class HonkReport
     path.start_with?("#{Dir.pwd}/") ? path[(Dir.pwd.size + 1)..] : path
   end
 
-  # The frames of a backtrace that lie in the project, as `file:line: `.
+  # The frames of a backtrace in the project's files, as `file:line: `.
   def self.own_frames(backtrace)
     Array(backtrace).filter_map do |frame|
       file, line = frame.to_s.match(/\A(.+?):(\d+)/)&.captures
@@ -63,7 +63,7 @@ class HonkReport
     "<#{tag} message=\"#{escaped(message.lines.first.to_s.strip)}\">#{escaped(text)}</#{tag}>"
   end
 
-  # Bounded, without colors and without what no XML may hold.
+  # Limited in length, without colors and without characters that XML forbids.
   def escaped(text)
     text = text.to_s.encode("UTF-8", invalid: :replace, undef: :replace).scrub
     text = text[0, MAX_TEXT].gsub(/\e\[[0-9;?]*[ -\/]*[@-~]/, "")
