@@ -107,7 +107,8 @@ async def run_attempt(attempt: Attempt) -> None:
     try:
         ending = await _run_to_ending(attempt)
         await attempt.final_step("report", NoResult, report.report, ending)
-        log.info(log_events.ATTEMPT_ENDED, outcome=ending.outcome.value)
+        why = {"why": ending.problem} if ending.outcome is Outcome.ERROR else {}
+        log.info(log_events.ATTEMPT_ENDED, outcome=ending.outcome.value, **why)
         await _continue_if_unread(attempt)
     except HistoryError as mismatch:
         await _end_after_upgrade(attempt, mismatch)

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,6 +131,17 @@ class Database:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_SCHEMA_LOCK_SECONDS}s'")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    async def moment(self) -> datetime:
+        """The present time by the server's clock, one for the workers of all machines.
+
+        Raises RetryableError when the database is unavailable.
+        """
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        query = sa.select(sa.func.clock_timestamp())
+        found: datetime = await self.run(lambda connection: connection.execute(query).scalar_one())
+        return found.astimezone(UTC)
 
     def end_sessions_of(self, process: str) -> None:
         """Terminate all sessions of a dead or hung process. Postgres only.

@@ -5,7 +5,7 @@ Nothing here comments or adds a label, so the App needs only to read code and wr
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 import structlog
@@ -152,7 +152,8 @@ async def _decide(services: Services, trigger: Trigger, policy: Policy) -> Decis
     """Whether and how to verify this head, depending on the pull request's author and
     repository.
     """
-    moment = datetime.now(UTC)
+    # Workers compare these moments, and their own clocks differ.
+    moment = await services.database.moment()
     decision = await _about_head(services, trigger, policy)
     return decision.model_copy(update={"at": moment})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from app.runs.services import Services
 from app.store.database import Database
 from app.store.runs import Runs
 from app.store.schema import workers
+from tests.support.postgres import Postgres
 from tests.support.runs import check_trigger, open_run
 
 _SHA = CommitSha("a" * 40)
@@ -55,4 +57,19 @@ async def test_a_free_slot_goes_to_the_check_that_a_person_asked_for(tmp_path: P
         await open_run(database, name, "acme/one", number + 1, quiet=True, background=True)
     await open_run(database, "asked", "acme/one", 7, quiet=True)
     assert await Runs(database).next_to_admit(leave_out=()) == [("asked", 1)]
+    database.close()
+
+
+@pytest.mark.slow
+async def test_all_workers_order_their_requests_by_one_clock(postgres: Postgres) -> None:
+    database = Database(postgres.database())
+    server = sa.select(sa.func.clock_timestamp())
+
+    def ask(connection: sa.Connection) -> datetime:
+        found: datetime = connection.execute(server).scalar_one()
+        return found
+
+    before = await database.run(ask)
+    moment = await database.moment()
+    assert before < moment < await database.run(ask)
     database.close()
