@@ -2,7 +2,7 @@
 
     /start/TOKEN ─> / ─> /create ─> GitHub ─> /created?code&state ─> /
 
-The link in the terminal works once: whoever opens it first gets the cookie that everything else
+The link in the terminal works once: the browser that opens it first gets the cookie that everything else
 needs. GitHub's answer counts only in that browser, and each state only once.
 """
 

@@ -14,7 +14,9 @@ _DOCUMENTS = sorted(
     [*_ROOT.glob("*.md"), *_ROOT.glob("docs/*.md"), _ROOT / "docs/honk.schema.json"]
 )
 _SOURCES = sorted(_ROOT.glob("app/messages/*.py"))
-_TEMPLATES = sorted(_ROOT.glob("app/web/templates/*.html"))
+_TEMPLATES = sorted(
+    [*_ROOT.glob("app/web/templates/*.html"), *_ROOT.glob("app/installer/templates/*.html")]
+)
 _BANNED = re.compile(
     r"\b(?:mend(?:s|ed|ing)?|anew|nobody|whoever|meanwhile|in words|of (?:its|their) own"
     r"|(?:is|are|was|were) told|behaviours?|colours?|defences?|licences?|labelled)\b",
