@@ -2,8 +2,8 @@
 
     /start/TOKEN ─> / ─> /create ─> GitHub ─> /created?code&state ─> /
 
-The link in the terminal works once: the browser that opens it first gets the cookie that everything else
-needs. GitHub's answer counts only in that browser, and each state only once.
+The link in the terminal works once: the browser that opens it first gets the cookie that everything
+else needs. GitHub's answer counts only in that browser, and each state only once.
 """
 
 from __future__ import annotations
