@@ -217,7 +217,7 @@ async def _event_of(
     https://docs.github.com/en/rest/using-the-rest-api/issue-event-types
     """
     if name == "events":
-        return await _issue_event(client, entry)
+        return await _issue_event(client, entry, app)
     number = _number_in(str(entry.get("issue_url" if name == "comments" else "pull_request_url")))
     if number is None or not _may_ask(entry.get("user"), app):
         return None
@@ -231,9 +231,13 @@ async def _event_of(
     return None if subject is None else (kind, payload | {part: subject})
 
 
-async def _issue_event(client: RepositoryClient, entry: Entry) -> tuple[str, dict[str, Any]] | None:
+async def _issue_event(
+    client: RepositoryClient, entry: Entry, app: AppIdentity
+) -> tuple[str, dict[str, Any]] | None:
     action, issue, actor = entry.get("event"), entry.get("issue"), entry.get("actor")
     if ("issues", action) not in ACTED_ON or not isinstance(issue, dict) or not actor:
+        return None
+    if action in ("labeled", "unlabeled") and not _may_ask(actor, app):
         return None
     # The issue is as it is now; the id of its trigger holds the time of the event.
     then = {"updated_at": entry["created_at"]}

@@ -165,6 +165,8 @@ async def test_what_honk_writes_starts_nothing(bench: Bench) -> None:
     issue = bench.github.issue(REPO, 1)
     await bench.github.comment(REPO, 1, "olivia", "/honk fix it")
     issue.comments[-1].author = world.bot
+    await bench.github.add_label(REPO, 1, "honk", "olivia")
+    issue.events[-1].actor = world.bot
     assert await bench.poller.poll() == 0
     reads = [each for each in bench.github.requests if each.path.endswith("/issues/1")]
     assert reads == []
