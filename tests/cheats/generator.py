@@ -41,7 +41,7 @@ from tests.cheats.projects import Project
 
 READY = frozenset({"proven", "new-code", "tests-only", "unchanged"})
 _NO_PROOF: Final = frozenset({Trick.EMPTY, Trick.CLAIM, Trick.SMUGGLED})
-"""Beside an honest change that is proven these are what they say they are: no proof, no harm."""
+"""Next to a proven honest change, these do no harm: they just prove nothing."""
 
 
 @dataclass(frozen=True)

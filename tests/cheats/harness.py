@@ -1,4 +1,4 @@
-"""One change, from the agent's hands to what people see, through the product's own steps.
+"""One change, from the agent to what people see, through the product's own steps.
 
 The four cells are composed, checked out clean, run and judged by what a run's verify step calls.
 """
@@ -49,7 +49,7 @@ _ACCOUNT = "acme"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What people are told of a change. `why` is the check's title, or why there was none.
+    """What people see of a change. `why` is the check's title, or why there was none.
 
     `kind` is the verdict, "blocked" where a change does not get that far. `left_out`: what packing
     could not take along, which the pull request says.
@@ -149,7 +149,7 @@ class Bench:
         database.close()
 
     async def judge(self, change: Change, name: str) -> Outcome:
-        """What becomes of the change. `name` is unique, letters and digits."""
+        """The result of the change. `name` is unique, letters and digits."""
         run = self.run.model_copy(update={"id": RunId(name)})
         if change.script:
             return await self._of_script(run, change)
@@ -168,7 +168,7 @@ class Bench:
         )
 
     async def _of_script(self, run: RunInput, change: Change) -> Outcome:
-        """Let the script loose in the agent's sandbox, and take what it left."""
+        """Run the script in the agent's sandbox, and take its changes."""
         workspaces, mirrors = self.parts.workspaces, self.parts.mirrors
         workspace = await workspaces.create(self.repo, self.base, f"{run.id}-agent")
         spec = workspaces.spec(workspace, limits=ResourceLimits(seconds=60))
@@ -245,7 +245,7 @@ _MEANINGS = {
 
 
 def exposed_by(evidence: Evidence, verdict: Verdict) -> str:
-    """What the verdict rests on: the first of the things without which the change looks better."""
+    """What exposes the change: the first cell or measurement without which it looks better."""
     measured = evidence.measured
     for name, without in (
         ("startup record", {"loaded": ()}),

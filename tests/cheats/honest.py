@@ -1,7 +1,7 @@
 """Honest changes as people make them. None may be accused.
 
-`kinds` are the verdicts that are right for it. A change that really removes a test or exchanges
-what one expects has to be asked about, and nothing more.
+`kinds` are the verdicts that are right for it. If a change really removes a test, or changes what
+one expects, a person has to be asked, but no more than that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES = "tests/test_names.py"
 
 @dataclass(frozen=True)
 class Honest:
-    """`ready`: whether nobody needs to be asked first."""
+    """`ready`: whether no one has to be asked first."""
 
     name: str
     project: Project
@@ -595,7 +595,7 @@ HONEST: Final = (
         did(replace("calc.py", "    return a + b", "    return (\n        a\n        + b\n    )")),
         UNCHANGED,
     ),
-    # What goes.
+    # Deletions.
     Honest(
         "deletes code with its tests",
         _MANY_OLD,

@@ -1,4 +1,4 @@
-"""The small projects that are cheated on, and those that are changed honestly.
+"""The small projects for cheats and honest changes.
 
 In most of them `double` adds where it should multiply, and a test says so. Python's has other parts
 as well, which a cheat leaves alone: there the generator puts honest changes beside it.

@@ -1,9 +1,9 @@
-"""Chaos: three workers on Postgres, and what strikes them while they work is drawn by lot.
+"""Chaos: three workers on Postgres, with random failures while they work.
 
-A worker is killed; a worker is stopped for longer than its lease and then goes on, when its runs
-are somebody else's; Postgres is restarted. Dead workers are replaced at once. Whatever came
-together, every run ends right: as usual, or, where it killed its worker three times, in the words
-that say so, and after `/honk continue` as usual.
+A worker is killed; a worker is stopped for longer than its lease and then resumes, when other
+workers have its runs; Postgres is restarted. Dead workers are replaced immediately. Whatever the
+combination, every run ends correctly: as usual, or, if it killed its worker three times, with a
+message that says so, and as usual after `/honk continue`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LEASE = 2.0
 """Seconds: short, so that much can happen."""
 _PATIENT = 150.0
 _LOG_SHOWN = 8_000
-"""Letters of its log, where a worker ended as none should."""
+"""Characters of the log to show if a worker exited unexpectedly."""
 
 FILES = {
     "calc.py": b"def add(a, b):\n    return a - b\n",
@@ -74,10 +74,10 @@ _AT_WORK = (
 
 @dataclass(frozen=True)
 class Trouble:
-    """What strikes, seconds after what struck before.
+    """A failure, `after` seconds after the previous one.
 
-    `victim` and `lasts` are drawn whether they are needed or not: between 0 and 1, which of the
-    workers that are at work; and seconds, longer than a lease.
+    `victim` and `lasts` are always drawn: a number between 0 and 1 that selects a busy worker; and
+    seconds, longer than a lease.
     """
 
     kind: Kind
@@ -87,7 +87,7 @@ class Trouble:
 
 
 def drawn(seed: int, batch: int) -> list[Trouble]:
-    """What strikes in a batch: the same for the same seed."""
+    """A batch's failures: the same for the same seed."""
     lot = random.Random(f"{seed}/{batch}")
     return [
         Trouble(
@@ -106,12 +106,12 @@ class Told:
 
     struck: Counter[Kind] = field(default_factory=Counter)
     replaced: int = 0
-    """Workers: those that were killed, and those that ended themselves as their lease was lost."""
+    """Replaced workers: killed ones, and those that exited because they lost their lease."""
     ended: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def row(self) -> Row:
-        """Cells for the table; the last is how it went as a whole."""
+        """Cells for the table; the last is the overall result."""
         counts = [*(self.struck[kind] for kind in KINDS), self.replaced]
         counts += [self.ended[how] for how in ("as usual", "continued")]
         verdict = f"FAILED: {'; '.join(self.wrong)}" if self.wrong else "ok"
@@ -128,7 +128,9 @@ class Bench:
     _stopped: list[Worker] = field(default_factory=list)
 
     async def batch(self, troubles: Sequence[Trouble], *, runs: int = RUNS) -> Told:
-        """Let some runs work at once, and strike until they have ended; how they ended."""
+        """Start some runs concurrently, and inject failures until they have ended; return how they
+        ended.
+        """
         told, over = Told(), asyncio.Event()
         subjects = [await self._subject() for _ in range(runs)]
         for subject in subjects:
@@ -139,7 +141,7 @@ class Bench:
         try:
             await self._rest(subjects)
             over.set()
-            # What is still stopped goes on, and what it does then is looked at too.
+            # Resume stopped workers: what they do then is checked, too.
             await striking
             await self._continue([each for each in subjects if each.labels != ["honk:done"]])
             for subject in subjects:
@@ -174,7 +176,7 @@ class Bench:
         await asyncio.gather(*going_on)
 
     async def _victim(self, trouble: Trouble) -> Worker:
-        """Of those that are ready and not stopped; where there is none, one will be."""
+        """One of the workers that are ready and not stopped; wait if there is none."""
 
         def at_work() -> list[Worker]:
             able = [each for each in self.fleet.workers if each not in self._stopped]
@@ -185,7 +187,7 @@ class Bench:
         return there[int(trouble.victim * len(there))]
 
     async def _stop_for(self, victim: Worker, seconds: float) -> None:
-        """Hold it for longer than its lease. It goes on when its runs are somebody else's."""
+        """Stop it for longer than its lease. It resumes when other workers have its runs."""
         self._stopped.append(victim)
         victim.process.send_signal(signal.SIGSTOP)
         try:
@@ -198,7 +200,9 @@ class Bench:
         self._stopped.remove(victim)
 
     async def _replace_the_dead(self, told: Told) -> None:
-        """As a supervisor would; also what ended itself, or found no Postgres when it started."""
+        """Restart dead workers like a supervisor, including those that exited or found no Postgres
+        at start.
+        """
         workers = self.fleet.workers
         while True:
             for worker in [each for each in workers if not each.is_alive]:
@@ -212,7 +216,7 @@ class Bench:
             await asyncio.sleep(0.2)
 
     async def _rest(self, subjects: Sequence[Subject], *, endings: int = 1) -> None:
-        """Wait until so many ends were told, and until neither we nor the engine have work."""
+        """Wait for that many endings, and until neither Honk nor the engine has work."""
 
         def left() -> list[str]:
             return [
@@ -232,7 +236,7 @@ class Bench:
             await asyncio.sleep(0.25)
 
     async def _continue(self, dead: Sequence[Subject]) -> None:
-        """What its worker's deaths have ended says so, and goes on when it is asked to."""
+        """A run that its worker's deaths have ended says so, and resumes on request."""
         # The attempt itself, or the intake that was to start it.
         honest = [messages.refusals.attempt_died()[0], messages.refusals.never_queued()[0]]
         for subject in dead:
@@ -243,7 +247,9 @@ class Bench:
         await self._rest(dead, endings=2)
 
     async def _look_at(self, subject: Subject, told: Told) -> None:
-        """The usual end, one comment for each end, and no turn again but what a death lost."""
+        """The usual ending, one comment per ending, and no repeated turn except those that a death
+        lost.
+        """
         ends = _ends(subject)
         try:
             await demand_the_usual_end(subject)
@@ -258,7 +264,7 @@ class Bench:
             told.ended["as usual" if ends == 1 else "continued"] += 1
 
     def _turns_lost(self, subject: Subject) -> int:
-        """The one that was under way at each death, and what had not been brought to GitHub."""
+        """The turn in progress at each death, and the turns whose work was not pushed."""
         run = subject.status.partition("<!-- honk:run=")[2].partition(" ")[0]
         said = [line for line in self.fleet.log().splitlines() if f"run={run}" in line]
         starts = sum(log_events.ATTEMPT_STARTED in line for line in said)
@@ -280,10 +286,10 @@ async def opened() -> AsyncIterator[Bench]:
 
 
 async def go_on(ledger: Ledger, seed: int, ends: float) -> None:
-    """Go through the batches that are not in the ledger yet, until the clock says `ends`.
+    """Run the batches that are not in the ledger yet, until the time `ends`.
 
-    What the processes said in one that failed is kept beside the ledger, and the next begins with
-    new ones.
+    The log of a failed batch is stored next to the ledger, and the next batch starts with new
+    processes.
     """
     todo = [name for name in _batches(seed) if name not in ledger.rows]
     while todo and time.monotonic() < ends:
@@ -306,12 +312,12 @@ async def _row(bench: Bench, troubles: Sequence[Trouble]) -> Row:
 
 
 def results(ledger: Ledger, seed: int) -> list[str]:
-    """How each batch went; empty for one that is to come."""
+    """The result of each batch; empty for one that has not run."""
     return [ledger.rows.get(name, [""])[-1] for name in _batches(seed)]
 
 
 def section(ledger: Ledger, seed: int) -> str:
-    """What struck in each batch of runs and how they ended, then the sums."""
+    """The failures in each batch and how its runs ended, then the totals."""
     names = [name for name in _batches(seed) if name in ledger.rows]
     rows = [ledger.rows[name] for name in names]
     heads = ["killed", "stopped", "Postgres restarted", "workers replaced"]

@@ -1,12 +1,12 @@
-"""A flood of deliveries while the database goes away: what people asked for is done once each.
+"""A flood of deliveries while the database is unavailable: each request is handled exactly once.
 
 Real events of simulated repositories are sent to `honk web`, shuffled, one connection for each
 repository, some of them again under their GUID and some under another. In the middle Postgres is
-stopped and started again. GitHub sends nothing again: what was refused meanwhile is in the App's
-log, where the worker, started anew, finds it.
+stopped and started again. GitHub does not resend: refused deliveries are in the App's delivery log,
+where the restarted worker finds them.
 
-Each trigger is an issue of its own. Its run is heard and waits in the queue, seen by its author in
-the status comment; none is worked through, as the only slot belongs to a run whose agent sleeps.
+Each trigger has its own issue. Its run is acknowledged and waits in the queue, as its status
+comment shows; none is executed, because a run whose agent sleeps has the only slot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.postgres import Postgres
 TITLE = "Deliveries"
 
 _REFUSED_SHARE = 0.08
-"""Of all deliveries: when so many were refused Postgres is started, which takes a moment."""
+"""The share of deliveries after whose refusal Postgres is started, which takes a moment."""
 
 _SEED = 20_260_301
 
@@ -103,11 +103,12 @@ def section(ledger: Ledger) -> str:
 
 
 async def measured(size: Size) -> Rows:
-    """Let it happen; what was counted, by its name.
+    """Run it; return the counts by name.
 
-    Raises AssertionError when anything that was asked for was lost or done twice.
+    Raises AssertionError when a request was lost or handled twice.
     """
-    # With a lease that outlives the outage the worker does, and so the only slot stays taken.
+    # With a lease that is longer than the outage, the worker survives, and the only slot stays
+    # taken.
     settings = {"HONK_CONCURRENCY": "1", "HONK_LEASE_SECONDS": "60"}
     with postgres.running() as server:
         address = server.database()
@@ -140,14 +141,14 @@ async def _take_the_slot(fleet: Fleet, nap: int) -> None:
 
 
 async def _events(fleet: Fleet, flood: Flood) -> list[tuple[bool, SimulatedDelivery]]:
-    """All that people do, as GitHub would send it, each with whether it is a trigger.
+    """All actions of people, as GitHub would send them, each with whether it is a trigger.
 
-    It happens while the App's webhook leads nowhere, and is taken out of the log: as if it had not
-    been sent yet. That takes less than the five minutes after which the worker reads the log again.
+    They happen without a working webhook, and are removed from the log: as if they had not been
+    sent yet. That takes less than the five minutes after which the worker reads the log again.
     """
     github, hooks = fleet.github, fleet.github.world.webhooks
     url, hooks.url = hooks.url, None
-    # Among those who look on is the fleet, which leads each delivery to its next receiver.
+    # The fleet is one of the observers: it directs each delivery to its next receiver.
     observers, hooks.observers[:] = list(hooks.observers), []
     before = len(hooks.log)
     for repository in range(flood.size.repositories):
@@ -206,7 +207,7 @@ async def _send(fleet: Fleet, flood: Flood, events: list[tuple[bool, SimulatedDe
 
 
 async def _interrupt(fleet: Fleet, flood: Flood, server: Postgres) -> None:
-    """Take the database away in the middle, until enough was refused."""
+    """Stop the database in the middle, until enough deliveries were refused."""
     whole = flood.size.deliveries
 
     def answered() -> int:
@@ -222,7 +223,9 @@ async def _interrupt(fleet: Fleet, flood: Flood, server: Postgres) -> None:
 
 
 async def _start_the_worker_anew(fleet: Fleet) -> None:
-    """As a deployment does: it reads the log at once, and not within five minutes."""
+    """Restart the worker, like a deployment: it then reads the log immediately, not within five
+    minutes.
+    """
     await fleet.github.drained()
     (old,) = fleet.workers
     old.process.terminate()
@@ -232,7 +235,7 @@ async def _start_the_worker_anew(fleet: Fleet) -> None:
 
 
 async def _all_heard(fleet: Fleet, flood: Flood, engine: sa.Engine) -> None:
-    """Wait until every trigger has a run, and nothing waits to be heard any more."""
+    """Wait until every trigger has a run and no request is pending."""
     query = sa.text(
         "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM dbos.workflow_status "
         "WHERE name = 'intake' AND status IN ('ENQUEUED', 'PENDING'))"
@@ -259,7 +262,7 @@ class _Counted:
 
 
 def _counted(fleet: Fleet, flood: Flood, engine: sa.Engine) -> _Counted:
-    """Hold the database and GitHub to it: one of each for each trigger, and nothing besides."""
+    """Check the database and GitHub: exactly one of each for each trigger, and nothing else."""
     wanted = {f"{each.repository}#{each.number}" for each in flood.subjects}
     with engine.connect() as connection:
         rows = connection.execute(sa.text("SELECT id, subject FROM runs")).all()

@@ -1,11 +1,11 @@
 """`python -m tests.faults.dying worker`: the product, which kills itself at a given point.
 
-The engine's own recording of steps is wrapped, nothing of ours. Where it is to die is read from
-files, so that processes that live longer than one point can be told of the next:
+The engine's own recording of steps is wrapped, nothing of ours. Where to die is read from files, so
+that a process can serve several points:
 
-    FAULTS_DIR/point    a `Point` as JSON, and how often; without the file nobody dies
-    FAULTS_DIR/killed   one line for each death
-    FAULTS_DIR/steps    one line for each step that began, to find out which points there are
+    FAULTS_DIR/point    a `Point` as JSON, and how often; without the file, nothing dies
+    FAULTS_DIR/killed   one line for each death FAULTS_DIR/steps    one line for each step that
+    began, to find out which points there are
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.cli import main
 
 FOLDER = "FAULTS_DIR"
 WHENS = ("before", "during", "after")
-"""During: what the step is for has happened, and is not recorded yet."""
+"""During: the step's effect has happened, but is not recorded yet."""
 
 
 def install(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""GitHub's faults: each call of a run in turn answered by each thing that goes wrong there.
+"""GitHub's faults: each call of a run, one after the other, with each kind of failure.
 
 The calls are those that an undisturbed run makes, read from the simulator's record. Whatever the
 answer, people see the usual end.
@@ -33,7 +33,7 @@ _LONG = ("path", "ref", "tail")
 
 @dataclass(frozen=True)
 class Trouble:
-    """What a call meets. `git`: whether git's own requests meet it too."""
+    """A failure of a call. `git`: whether it also applies to git's own requests."""
 
     answer: dict[str, Any]
     git: bool = False
@@ -84,7 +84,7 @@ class Asked:
 
     @property
     def is_nobodys(self) -> bool:
-        """Whether its address does not tell which run asks."""
+        """Whether its URL does not show which run makes the request."""
         return not ("{owner}" in self.template or "{installation_id}" in self.template)
 
 
@@ -97,7 +97,7 @@ class Bench:
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def points(self) -> list[Point]:
-        """Every trouble at every call that an undisturbed run makes."""
+        """Every failure at every call of an undisturbed run."""
         requests = self.harness.github.requests
         before = len(requests)
         subject = await self._subject()
@@ -119,13 +119,13 @@ class Bench:
         ]
 
     def needs_the_harness_alone(self, point: Point) -> bool:
-        """Whether another run could meet what is meant for this one."""
+        """Whether another run could get the failure that is meant for this one."""
         return self.calls[point.where].is_nobodys
 
     async def survives(self, point: Point) -> str:
         """Inject it. Returns "ok", or "not met" if the run made no such call this time.
 
-        Raises AssertionError when somebody could see it.
+        Raises AssertionError when people could see it.
         """
         asked, faults = self.calls[point.where], self.harness.github.faults
         subject = await self._subject()
@@ -147,7 +147,7 @@ class Bench:
         return await self.harness.subject(plays=SCRIPT, name="calc", owner=owner)
 
     def _is_of_a_run(self, record: RequestRecord) -> bool:
-        """Not of what the worker does for itself on a timer."""
+        """Whether the request belongs to a run rather than to one of the worker's timers."""
         return bool(record.template) and not record.template.startswith("/app/hook")
 
     def _path(self, asked: Asked, subject: Subject) -> str:
@@ -166,7 +166,7 @@ class Bench:
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Bench]:
-    """With room for those that only wait."""
+    """With slots for runs that only wait."""
     async with open_harness(HONK_CONCURRENCY="40") as harness:
         harness.patience = _PATIENT
         yield Bench(harness)

@@ -64,16 +64,16 @@ class Bench:
         return [Point(kind, name, nth, when) for kind, name, nth in steps for when in WHENS]
 
     async def survives(self, point: Point, *, times: int = 1) -> Subject:
-        """Let a run die there. Raises AssertionError when somebody could see it."""
+        """Kill the worker there. Raises AssertionError when people could see it."""
         async with self._started_again():
             subject = await self._dies(point, times=times)
-            # What died while it told of its end tells it once more.
+            # A step that died while it logged its end logs it again.
             await self._over(subject)
         await self._check(subject, extra_turns=times)
         return subject
 
     async def dies_for_good(self, point: Point) -> Subject:
-        """Let a run kill its worker as often as it may."""
+        """Let a run kill its worker as many times as it may."""
         async with self._started_again():
             return await self._dies(point, times=3)
 
@@ -92,7 +92,7 @@ class Bench:
 
     @property
     def deaths(self) -> int:
-        """How often it died at the given point; 0 without one."""
+        """How many times it died at the given point; 0 without one."""
         if not (self.folder / "point").exists():
             return 0
         return len((self.folder / "killed").read_text().splitlines())
@@ -113,7 +113,7 @@ class Bench:
 
     @asynccontextmanager
     async def _started_again(self) -> AsyncIterator[None]:
-        """What dies is started again at once, as a supervisor would."""
+        """Restart dead processes immediately, like a supervisor."""
         keeper = asyncio.create_task(self._keep_alive())
         try:
             yield
@@ -153,7 +153,7 @@ async def on_sqlite(folder: Path) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def on_postgres(folder: Path) -> AsyncIterator[Bench]:
-    """`honk web` and three workers, of which the others take over what a dead one left."""
+    """`honk web` and three workers, which take over a dead one's runs."""
     given = {FOLDER: str(folder)}
     with postgres.running() as server:
         async with open_fleet(server.database(), workers=3, module=MODULE, settings=given) as fleet:

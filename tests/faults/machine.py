@@ -1,8 +1,8 @@
-"""The machine's faults, while a run works: its clock is set, its disk full, its database away.
+"""The machine's faults during a run: a changed clock, a full disk, an unavailable database.
 
-Nobody mends a run for that: it goes on when the machine is well again. What cannot go on ends in
-words that name the cause, and `/honk continue` goes on from there. Each point has a machine, that
-is a harness, of its own.
+The run continues by itself when the machine recovers. If it cannot, it ends with a message that
+names the cause, and `/honk continue` resumes it. Each point has its own machine, that is, its own
+harness.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TITLE = "Machine faults"
 SCRIPT = script([FIX], {"bash": {"command": "echo half"}}, [{"verify": {}}], [FINISH])
 HEARING = "the request"
 MOMENTS = {HEARING: -1, "the first edit": 0, "the agent's tests": 2, "the commit and its tests": 3}
-"""What Honk is about when it strikes: what is asked, or what follows on a turn of the model."""
+"""The moments of a failure: at the request, or after a turn of the model."""
 
 _DISK = "64m"
 _HOUR = 3600
@@ -43,7 +43,7 @@ _LONGER_THAN_PATIENCE = 35.0
 
 @dataclass(frozen=True)
 class Machine:
-    """A harness, and what goes wrong with it from the beginning of the context until its end."""
+    """A harness, and the failure that lasts for the context."""
 
     harness: Harness
     trouble: Callable[[], AbstractAsyncContextManager[None]]
@@ -51,10 +51,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Trouble:
-    """It lasts `seconds`, unless it ends the attempt before; `says` is what is then read.
+    """It lasts `seconds`, unless it ends the attempt earlier; `says` is the message then.
 
-    `logged` is what the product's own log holds then: without it there was no trouble. `needs`
-    names what this machine lacks for it, empty when nothing.
+    `logged` must be in the product's log: otherwise the failure had no effect. `needs` names what
+    this machine lacks for it; empty if nothing.
     """
 
     opened: Callable[[], AbstractAsyncContextManager[Machine]]
@@ -89,7 +89,7 @@ async def _sqlite_locked() -> AsyncIterator[Machine]:
 
 @asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Somebody else is in the middle of a transaction that changes something."""
+    """Another connection is in the middle of a transaction that changes something."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
     try:
         await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
@@ -106,7 +106,7 @@ async def _database_on_a_small_disk() -> AsyncIterator[Machine]:
 
             @asynccontextmanager
             async def no_room() -> AsyncIterator[None]:
-                # What SQLite has taken of the disk already it would fill again first.
+                # SQLite would first reuse the space that it has already allocated.
                 await asyncio.to_thread(_give_room_back, path)
                 async with _filled(disk):
                     yield
@@ -209,7 +209,7 @@ TROUBLES = {
 
 @dataclass
 class Struck:
-    """Plays the script. A turn whose tools failed is played again, after somebody was asked."""
+    """Plays the script. A turn whose tools failed is played again, after a question to a person."""
 
     turn: int
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -246,7 +246,7 @@ def _progress(messages: list[dict[str, Any]]) -> tuple[int, str]:
 
 
 def points() -> list[Point]:
-    """Every trouble at every moment."""
+    """Every failure at every moment."""
     return [
         Point(moment, what, slow=trouble.seconds >= _LONGER_THAN_PATIENCE)
         for what, trouble in TROUBLES.items()
@@ -257,7 +257,7 @@ def points() -> list[Point]:
 async def survives(point: Point) -> str:
     """Inject it. Returns "recovered", "continued", or what is missing here to try it.
 
-    Raises AssertionError when somebody suffers from it.
+    Raises AssertionError when it has another effect.
     """
     trouble = TROUBLES[point.what]
     if missing := trouble.needs():
@@ -306,7 +306,7 @@ async def _last(subject: Subject, seconds: float) -> None:
 
 
 def _demand_the_cause(subject: Subject, trouble: Trouble) -> None:
-    """What a person reads says what was wrong, and that they can go on."""
+    """The messages say what was wrong, and how to continue."""
     demand(trouble.says, f"it ended the attempt: {subject.status[:300]}")
     for words in (subject.status, subject.last_words):
         demand(trouble.says in words, f"the reason is missing: {words[:300]}")

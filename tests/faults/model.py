@@ -1,8 +1,8 @@
-"""The model's faults: each turn of a run in turn hit by each way in which the service fails.
+"""The model's faults: each turn of a run, one after the other, with each of the service's failures.
 
-What passes is asked for again, what is cut off is continued, what is too long is compacted: people
-see the usual end. What only a person can mend ends in words and a settled label, the work is kept,
-and `/honk continue` goes on from there. No turn is ever paid for twice.
+Temporary failures are retried, cut-off answers continued, long conversations compacted: people see
+the usual ending. Failures that only a person can fix end with a message and a final label, the work
+is saved, and `/honk continue` resumes it. No turn is ever paid for twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Failure:
     slow: bool = False
 
     def ends_at(self, turn: int) -> bool:
-        """Whether an attempt ends that is hit at this turn, counted from 0."""
+        """Whether an attempt ends if this turn fails, counted from 0."""
         return bool(self.says) and (self.fits_from is None or turn < self.fits_from)
 
 
@@ -91,7 +91,7 @@ FAILURES = {
 
 @dataclass
 class Struck:
-    """Plays the script, but for one turn, which fails first."""
+    """Plays the script, except that one turn first fails."""
 
     failure: Failure
     turn: int
@@ -146,7 +146,7 @@ class Bench:
         return "continued" if failure.ends_at(turn) else "recovered"
 
     async def _is_told(self, subject: Subject, failure: Failure, turn: int) -> None:
-        """It ended: why is said in both places, the label is settled, and the work is kept."""
+        """It ended: both comments say why, the label is final, and the work is saved."""
         for words in (subject.status, subject.last_words):
             demand(failure.says in words, f"the reason is missing: {words[:300]}")
         demand(not subject.pulls, "there is a pull request")

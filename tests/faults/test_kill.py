@@ -45,7 +45,7 @@ async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Be
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench) -> None:
-    """And waits with saying so while GitHub is away."""
+    """And waits with the message while GitHub is unavailable."""
     faults = bench.harness.github.faults
     dying = asyncio.create_task(bench.dies_for_good(Point("attempt", "verify", 1, "during")))
     await bench.harness.until(lambda: bench.deaths == 3, "it did not die three times")
@@ -68,7 +68,7 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_was_published_and_not_written_down_is_not_made_again(bench: Bench) -> None:
     subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))
-    # As it is when the worker dies right after it made the branch.
+    # The state after the worker died right after creating the branch.
     query = "SELECT head_sha FROM runs WHERE repository = :repository"
     ((sha,),) = bench.harness.sql(query, repository=subject.repository)
     branch = branch_name(Policy(), subject.number, subject.issue.title)

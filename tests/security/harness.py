@@ -1,8 +1,8 @@
 """An attempt, and the same attempt without the defense that stops it.
 
-What is attacked is the product's own code. A control hands in another part in place of one of the
-product's, by a parameter that the product has anyway, and keeps all the rest: then the attempt must
-get through, or it has shown nothing.
+What is attacked is the product's own code. A control passes another part instead of one of the
+product's, through a parameter that the product has anyway, and keeps everything else: then the
+attempt must get through, or it has proven nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether it got what it wanted, and what stopped it or what it got: one line."""
+    """Whether it succeeded, and what stopped it or what it got: one line."""
 
     through: bool
     why: str
@@ -54,7 +54,7 @@ def root() -> str:
 
 @dataclass(frozen=True)
 class Attempt:
-    """`tried` and `control` get an empty folder; `defense` is what the control goes without."""
+    """`tried` and `control` get an empty folder; `defense` is what the control removes."""
 
     name: str
     defense: str

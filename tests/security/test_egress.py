@@ -1,4 +1,4 @@
-"""What setup code may try at the proxy that is its only way out."""
+"""What setup code may try against the proxy, which is its only way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `honk doctor` says of a sandbox with a wall missing."""
+"""What `honk doctor` says about a sandbox without one of its defenses."""
 
 from __future__ import annotations
 

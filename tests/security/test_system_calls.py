@@ -1,4 +1,4 @@
-"""The filter of system calls, held against the kernel's own table."""
+"""The system-call filter, compared with the kernel's own table."""
 
 from __future__ import annotations
 

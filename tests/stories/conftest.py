@@ -1,4 +1,4 @@
-"""One harness for all stories; the few that kill or starve the product open one of their own."""
+"""One harness for all stories; the few that kill or starve the product open their own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a repository keeps elsewhere, in Git LFS or as submodules: laid in where the token may read
-it, else said.
+"""A repository's Git LFS files and submodules: included if the token may read them, otherwise
+reported.
 """
 
 from __future__ import annotations

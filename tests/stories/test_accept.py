@@ -1,4 +1,4 @@
-"""A person accepts changed tests, for exactly the commit that they have seen."""
+"""A person accepts changed tests, for exactly the commit that they saw."""
 
 from __future__ import annotations
 

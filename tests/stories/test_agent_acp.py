@@ -1,4 +1,4 @@
-"""An agent of the operator's over the Agent Client Protocol: the same stories once more."""
+"""The operator's agent over the Agent Client Protocol: the same stories again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claude Code as the agent: the same stories as with Honk's own, told with the real CLI."""
+"""Claude Code as the agent: the same stories as for Honk's own, with the real CLI."""
 
 from __future__ import annotations
 

@@ -26,5 +26,5 @@ async def test_a_long_session_goes_on_from_its_summary_also_after_a_question() -
     assert sum("compaction" in body for body in harness.model.requests) > before
     assert subject.labels == ["honk:done"]
     assert subject.pull.pull is not None
-    # What a person wrote is still there, in their words, after the next summary.
+    # A person's message is still there, verbatim, after the next summary.
     assert "Forward, as its name says." in str(harness.model.requests[-1]["messages"][0])

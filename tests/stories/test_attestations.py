@@ -1,4 +1,4 @@
-"""A verdict leads to its signed evidence, and anybody can run that again."""
+"""A verdict links to its signed evidence, and anyone can reproduce it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine is lost in the middle of a run; the last night's backup is put on a new one."""
+"""A machine is lost in the middle of a run; last night's backup is restored on a new one."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> 
         assert subject.labels == ["honk:done"]
         assert subject.check.conclusion == "success"
         assert len(subject.ours) == 2
-        # What had ended before is left alone.
+        # Runs that had ended before stay untouched.
         assert len(before.ours) == 2

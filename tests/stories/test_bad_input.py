@@ -1,4 +1,4 @@
-"""What people and attackers get wrong ends in the contract's answer or in plain words."""
+"""Invalid input from people and attackers gets the documented answer or a clear message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A budget that runs out: people are warned, nothing is lost, nothing merges, and it goes on."""
+"""A budget that runs out: people are warned, nothing is lost or merged, and it can continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIVE_TURNS = {**PROJECT, ".github/honk.yml": b"budget: {turns: 5}\n"}
 
 
 def _was_shown(subject: Subject) -> list[str]:
-    """Everything that the status comment ever said."""
+    """Every version of the status comment."""
     (comment,) = [c for c in subject.ours if "<!-- honk:run=" in c.body]
     return [edit.text for edit in comment.edits]
 

@@ -1,4 +1,4 @@
-"""The terminal: exit codes, clear words, and the two halves as two processes."""
+"""The terminal: exit codes, clear messages, and web and worker as two processes."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def _doctor(harness: Harness, *arguments: str, **settings: str) -> tuple[i
 
 
 def _failures(found: dict[str, Any]) -> dict[str, str]:
-    """What failed, with what was said of it."""
+    """The failed checks with their messages."""
     every = [each for part in found["parts"] for each in part["findings"]]
     assert found["good"] is all(each["good"] is not False for each in every)
     return {

@@ -1,4 +1,4 @@
-"""Talking to Honk on an issue: steer, stop, go on, answer, ask how it stands."""
+"""Talking to Honk on an issue: steer, stop, continue, answer, ask for the status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _running(subject: Subject) -> None:
 
 
 async def _taken_in(harness: Harness) -> None:
-    """Wait until all that was said has been taken in, and what follows from it has begun."""
+    """Wait until all comments were processed, and their effects have begun."""
     at_work = "SELECT 1 FROM workflow_status WHERE name = 'intake' AND status = 'PENDING'"
     await harness.until(lambda: not harness.sql(at_work), "something is still being taken in")
 
@@ -145,7 +145,7 @@ async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(
     )
     await subject.label()
     await subject.at_work()
-    # Who takes the words in has seen it at work, and keeps them when its last look is past.
+    # Intake saw the run at work, and stores the message after the run's last check for messages.
     harness.github.faults.answer("POST", "/graphql$", 0, delay=10.0)
     await subject.comment("/honk and say it in the docs")
     await subject.settled()
@@ -161,7 +161,7 @@ async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> Non
     async with subject.thinking():
         await subject.label()
         await subject.at_work()
-        # The words are kept before they are seen to be heard, which is when the run has ended.
+        # The message is stored before the acknowledgment shows, by which time the run has ended.
         path = f"{subject.repository}/issues/comments/"
         harness.github.faults.answer("POST", path, 0, delay=8.0)
         await subject.comment("/honk mind the style, please")
@@ -218,7 +218,7 @@ async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     subject = await harness.subject(plays=script(ENDLESS, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
-    # What follows on the last words takes its time.
+    # The effects of the last comment take a while.
     path = f"{subject.repository}/issues/{subject.number}/labels"
     slow = harness.github.faults.answer("*", path, 0, delay=3.0)
     await subject.comment("/honk stop")

@@ -1,4 +1,4 @@
-"""Whatever is said, taken back or taken away: it ends in plain words and in a settled status."""
+"""Whatever people write, withdraw or remove: it ends with a clear message and a final status."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def at_work(harness: Harness, *turns: Any, **more: Any) -> Subject:
     return subject
 
 
-# What is said ---------------------------------------------------------------------------------
+# What people write ----------------------------------------------------------------------------
 
 
 async def test_a_comment_of_60_000_characters(harness: Harness) -> None:
@@ -133,7 +133,7 @@ async def test_text_from_right_to_left(harness: Harness) -> None:
     assert "\u05de\u05d7\u05e1\u05e8\u05ea" in subject.pull.title
 
 
-# What is taken back in the middle -------------------------------------------------------------
+# What people withdraw during a run -------------------------------------------------------------
 
 
 async def test_editing_the_comment_changes_nothing(harness: Harness) -> None:
@@ -264,7 +264,7 @@ async def test_an_issue_that_becomes_a_discussion_ends_its_run(harness: Harness)
     assert subject.pulls == []
 
 
-# What is taken away in the middle -------------------------------------------------------------
+# What people remove during a run -------------------------------------------------------------
 
 
 async def test_a_permission_withdrawn_during_the_run_is_named(harness: Harness) -> None:

@@ -1,4 +1,4 @@
-"""What happens around a run without anybody's words: checks, pushes, buttons, bots, the end."""
+"""What happens around a run besides comments: checks, pushes, buttons, bots, the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def hidden_refs(harness: Harness, subject: Subject) -> list[str]:
 
 
 async def hidden_refs_left(harness: Harness, subject: Subject, number: int) -> list[str]:
-    """Wait until so many are left, and give them."""
+    """Wait until that many remain, and return them."""
     for _ in range(300):
         left = await hidden_refs(harness, subject)
         if len(left) == number:
@@ -259,7 +259,7 @@ async def test_hold_on_a_pull_request(harness: Harness) -> None:
     assert subject.labels == ["honk:hold"]
 
 
-# What is said behind a command, and what is read ------------------------------------------------
+# Text after a command, and what is read ----------------------------------------------------
 
 
 async def test_arguments_say_where_and_how(harness: Harness) -> None:

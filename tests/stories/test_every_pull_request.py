@@ -1,4 +1,4 @@
-"""The verdict on every pull request, whoever wrote it: no model key, and few permissions."""
+"""The verdict on every pull request, by anyone: no model key, and few permissions."""
 
 from __future__ import annotations
 

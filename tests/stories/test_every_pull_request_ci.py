@@ -93,7 +93,7 @@ async def project(harness: Harness, name: str, *, on: tuple[str, ...] = BOTH) ->
 async def proposed(
     harness: Harness, base: Subject, branch: str, files: dict[str, bytes], *, by: str = "walter"
 ) -> Subject:
-    """A person's pull request, on which somebody asks for the verdict."""
+    """A person's pull request, on which someone asks for the verdict."""
     await harness.github.push_files(base.repository, branch, files, by, "Add what is added")
     pull = await harness.github.open_pull_request(base.repository, by, branch, title="Add")
     subject = Subject(harness, base.repository, pull.number)
@@ -152,7 +152,7 @@ async def test_two_cells_from_ci_where_honk_may_not_start_it(harness: Harness) -
     assert "actions: write" in check.summary
     # Its file was edited, so whether the old test still holds is not known either.
     assert check.title == "Please confirm: 1 old test was not run on new code"
-    # Whoever edits the workflow decides what its tests are.
+    # A change that edits the workflow decides what its tests are.
     edited = {".github/workflows/ci.yml": WORKFLOW + b"# less\n", "calc.py": FIXED}
     other = await proposed(harness, base, "less", edited)
     await other.settled()

@@ -54,7 +54,7 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
 
         heir = fleet.at_work_on(subject)
         assert heir is not killed
-        # On what is another machine to it: the work so far came from GitHub.
+        # On another machine: the work so far came from GitHub.
         assert log_events.RUN_MOVED_HERE in heir.log
         assert "records_lost=0" in heir.log
         _ended_well(subject)
@@ -82,7 +82,7 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
         model = _Patient()
         subject = await fleet.subject(plays=model)
         await subject.label()
-        # More often than a run may kill its worker: a deployment is no death.
+        # More often than a run may kill its worker: a deployment is not a crash.
         for _ in range(3):
             old = fleet.workers[-1]
             asked = len(fleet.model.requests)
@@ -108,7 +108,7 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
         assert fleet.at_work_on(subject) is new
 
         _ended_well(subject)
-        # Nothing that was recorded was done again.
+        # No recorded step ran again.
         assert model.looks is not None
         assert len(fleet.model.requests) <= model.looks + len(("verify", "finish")) + 4
 

@@ -1,4 +1,4 @@
-"""What comes after a run: taking it back, one thing more, another try, carrying out a plan."""
+"""After a run: undoing it, one more task, a retry, implementing a plan."""
 
 from __future__ import annotations
 

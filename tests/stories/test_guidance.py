@@ -1,4 +1,4 @@
-"""What the project tells agents is read as people keep it, and the list says what was read."""
+"""The project's guidance for agents is read, and the status comment lists what was read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Honk in other people's surroundings: their labels, their addresses, their networks."""
+"""Honk in different environments: labels, URLs and networks."""
 
 from __future__ import annotations
 

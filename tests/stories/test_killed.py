@@ -62,7 +62,7 @@ async def test_killed_with_file_systems_of_its_workspaces_it_leaves_none(
 
 
 async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
-    """More often than a run may kill its worker: SIGTERM is no death."""
+    """More often than a run may kill its worker: SIGTERM is not a crash."""
     async with open_harness() as harness:
         looks = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.3} for n in range(6)]
         subject = await harness.subject(plays=script([FIX], *looks, [{"verify": {}}], [FINISH]))
@@ -85,7 +85,7 @@ async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
 
 @in_one_process("on Postgres nobody can keep everybody from writing")
 async def test_on_sigterm_it_ends_even_without_a_database() -> None:
-    """Somebody left a transaction open, and the engine waits for them for ever."""
+    """Another connection left a transaction open, and the engine waits for it forever."""
     async with open_harness() as harness:
         subject = await harness.subject(plays=script([FINISH]))
         await subject.label()

@@ -1,4 +1,4 @@
-"""What GitHub lets an installation write is shared, and what has to be said comes first."""
+"""GitHub's write limit of an installation is shared, and important comments come first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FULL = 60.0
 
 
 def _left(harness: Harness, tokens: float | None = None) -> float:
-    """What the bucket of the one installation holds; with a number, it holds that from now on."""
+    """The level of the installation's token bucket; with a number, set it."""
     if tokens is not None:
         harness.sql("UPDATE writes SET tokens = :tokens", tokens=tokens)
     rows = harness.sql("SELECT tokens FROM writes")
@@ -38,7 +38,7 @@ async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -
         assert "**Done.**" in scarce.status
         assert "is ready for your review" in scarce.last_words
         assert scarce.check.conclusion == "success"
-        # Heard and settled; nothing in between.
+        # The first and the final comment; nothing in between.
         assert _edits(scarce) < _edits(usual)
         assert _edits(scarce) <= 2
         put_on = [e.more["label"]["name"] for e in scarce.issue.events if e.event == "labeled"]

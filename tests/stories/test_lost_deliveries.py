@@ -1,4 +1,4 @@
-"""What did not reach Honk is fetched from GitHub's own log, as GitHub sends nothing again."""
+"""Missed deliveries are fetched from GitHub's log, because GitHub does not resend them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
         assert subject.labels == ["honk:done"]
         assert len(subject.pulls) == 1
 
-        # Sent once more, it is the same request.
+        # Sent again, it is the same request.
         (lost,) = [
             each
             for each in harness.github.world.webhooks.log

@@ -169,7 +169,7 @@ async def test_a_run_needs_few_calls(harness: Harness) -> None:
         for r in harness.github.requests[before:]
         if r.token_kind in ("installation", "app")
         and "access_tokens" not in r.template
-        # What concerns the App or other repositories belongs to no run.
+        # Requests about the App or other repositories belong to no run.
         and (subject.repository in r.path or r.path.endswith("/graphql"))
         and ".git/" not in r.path
         and not (r.method == "PATCH" and "/issues/comments/" in r.template)

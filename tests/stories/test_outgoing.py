@@ -1,4 +1,4 @@
-"""What the model and the issue say reaches GitHub as text, each in the form its place asks for."""
+"""Text of the model and the issue reaches GitHub as plain text, escaped for its place."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ async def _visitor(harness: Harness) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def _begin(client: httpx.AsyncClient, harness: Harness, login: str, then: str = "") -> str:
-    """Go as far as GitHub and agree there; gives where GitHub sends the person back to."""
+    """Go to GitHub and authorize there; return the URL that GitHub redirects to."""
     answer = await client.get("/login/start", params={"then": then})
     assert answer.status_code == 303
     return harness.github.sign_in(login, answer.headers["location"])
@@ -89,7 +89,7 @@ async def _signed_in(harness: Harness, login: str) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-# -- coming in
+# -- signing in
 
 
 async def test_who_is_not_signed_in_is_led_to_the_door_and_back(
@@ -174,7 +174,7 @@ async def test_declining_is_reported(harness: Harness) -> None:
         assert "was denied" in answer.text
 
 
-# -- what each one sees
+# -- what each person sees
 
 
 async def test_a_page_tells_what_a_person_on_a_phone_wants(
@@ -303,7 +303,7 @@ async def test_while_github_is_away_nothing_is_guessed(harness: Harness, public:
         assert (await client.get(_page(public))).status_code == 200
 
 
-# -- forged and worn out
+# -- forged and expired
 
 
 async def test_forged_and_worn_out_cookies_open_nothing(harness: Harness, public: Subject) -> None:
@@ -347,7 +347,7 @@ async def test_a_token_that_github_took_back_ends_the_session(
         assert "honk-session" not in client.cookies
 
 
-# -- leaving
+# -- signing out
 
 
 async def test_only_our_own_form_signs_people_out(harness: Harness, public: Subject) -> None:
@@ -388,7 +388,7 @@ async def test_over_https_cookies_are_bound_to_the_host_and_comments_lead_here()
         assert f"(https://honk.example{_page(subject)})" in subject.status
 
 
-# -- what goes along with every answer
+# -- headers of every response
 
 
 async def test_every_page_carries_its_headers(harness: Harness, public: Subject) -> None:

@@ -1,4 +1,4 @@
-"""Honk without webhooks: everything is asked for (HONK_INTAKE=poll)."""
+"""Honk without webhooks: it polls for everything (HONK_INTAKE=poll)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves below `HONK_HOME` is for Honk alone."""
+"""Files below `HONK_HOME` are private to Honk."""
 
 from __future__ import annotations
 

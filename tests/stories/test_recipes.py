@@ -1,4 +1,4 @@
-"""First contact: a repository that nobody prepared is set up by what its own files say."""
+"""First contact: a repository without a policy is set up from its own files."""
 
 from __future__ import annotations
 

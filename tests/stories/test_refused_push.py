@@ -1,4 +1,4 @@
-"""A rule of the repository refuses even the hidden ref: it is named, and nothing is lost."""
+"""A repository rule refuses even the hidden ref: Honk names it, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> Non
         heads = await subject.git("bundle", "list-heads", str(kept))
         assert kept.stem in heads
 
-        # The mirror is only a cache: what GitHub does not have is not lost with it.
+        # The mirror is only a cache: work that GitHub does not have is not lost with it.
         shutil.rmtree(machine / "mirrors")
         harness.github.repository(subject.repository).rulesets.clear()
         await subject.comment("/honk continue")

@@ -1,4 +1,4 @@
-"""`honk report`: what became of a repository's pull requests, on the terminal."""
+"""`honk report`: statistics about a repository's pull requests, in the terminal."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ FORBIDDEN = {"message": "Resource not accessible by integration"}
 
 
 async def _over(subject: Subject, endings: int = 1) -> None:
-    """Wait for the last words, whatever the labels say."""
+    """Wait for the final comment, whatever the labels are."""
     await subject.harness.until(
         lambda: sum("<!-- honk:end=" in c.body for c in subject.ours) == endings,
         f"{subject.name} is not over: {[c.body for c in subject.ours]}",
@@ -82,7 +82,7 @@ def _pending(subject: Subject) -> list[tuple[Any, ...]]:
 
 
 def _is_due(subject: Subject) -> None:
-    """The next try comes now."""
+    """Make the next try due now."""
     change = "UPDATE pending SET next_at = 0 WHERE subject = :subject"
     subject.harness.sql(change, subject=subject.name.lower())
 
@@ -135,7 +135,7 @@ async def test_a_refused_permission_check_is_reported_to_the_requester(harness: 
     assert "Honk lacks a permission" in said
     assert f"@{OWNER}" in said
     await harness.until(lambda: not subject.labels, "the label stays")
-    # Whether somebody else may be answered is not known.
+    # Whether another person may be answered is unknown.
     await harness.until(lambda: len(_pending(subject)) == 1, "mallory's words are gone")
     assert "@mallory" not in "".join(c.body for c in subject.ours)
 
@@ -155,7 +155,7 @@ async def test_what_cannot_be_answered_waits_for_its_permission(harness: Harness
     await subject.label()
     await harness.until(lambda: bool(_pending(subject)), "nothing is pending")
     assert _pending(subject)[0][:2] == ("permission", 0)
-    # Who is not heard asks again: that is one request.
+    # A person without an answer asks again: that is one request.
     await harness.github.remove_label(subject.repository, subject.number, "honk", OWNER)
     await subject.label()
     await harness.until(lambda: "waits already" in harness.log(), "it is not known")

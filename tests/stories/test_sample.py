@@ -25,7 +25,7 @@ FIX_TURN = 2
 
 @dataclass(frozen=True)
 class Ready:
-    """A pull request that is ready, with a good check run of this title, that changed these."""
+    """A ready pull request with a successful check run of this title, which changed these files."""
 
     check: str
     changed: str
@@ -33,14 +33,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Asked:
-    """No pull request, and a question with these words in it."""
+    """No pull request, and a question with this text."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class Untouched:
-    """No pull request, and these words about why."""
+    """No pull request, and this explanation."""
 
     words: str
 

@@ -1,4 +1,4 @@
-"""Setup: once for everybody, with a door that lets little through."""
+"""Setup: runs once for all checkouts, through a restrictive proxy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ENDLESS = b"setup: ['sleep 300']\n"
 
 
 def kept(harness: Harness) -> int:
-    """How many setups Honk has kept."""
+    """How many setups Honk has stored."""
     return sum(len(list(each.glob("setups/*/made.tar"))) for each in harness.machines)
 
 
@@ -200,7 +200,7 @@ async def proposed(harness: Harness, main: Subject, change: dict[str, bytes]) ->
 
 
 async def test_a_forks_setup_never_reaches_checkouts_of_main(harness: Harness) -> None:
-    """It would make a test pass there that fails: the fork would say what Honk says of main."""
+    """It would make a failing test pass there: the fork would decide Honk's results for main."""
     main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FIX], [FINISH]))
     fork = await proposed(harness, main, {"prepare.py": PREPARES})
     before = kept(harness)
@@ -215,7 +215,7 @@ async def test_a_forks_setup_never_reaches_checkouts_of_main(harness: Harness) -
 
 
 async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(harness: Harness) -> None:
-    """What left the branch's history says nothing of the branch any more."""
+    """A commit that left the branch's history no longer counts for the branch."""
     main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
     good = (await main.git("rev-parse", "refs/heads/main")).strip()
     await harness.github.push_files(
@@ -248,7 +248,7 @@ async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(harness
 
 
 async def test_a_forks_set_up_may_only_fetch_whatever_the_policy_says(harness: Harness) -> None:
-    """`connect` lets code send things out; what is not on the base branch is anybody's."""
+    """`connect` lets code send data; code that is not on the base branch may be anyone's."""
     rules = b"setup: ['python3 prepare.py']\nnetwork: {allow: [files.example], mode: connect}\n"
     tells = (
         b"import os, sys\n"

@@ -1,4 +1,4 @@
-"""`/honk setup`: a pull request with the policy file that fits the repository."""
+"""`/honk setup`: a pull request with a policy file for the repository."""
 
 from __future__ import annotations
 

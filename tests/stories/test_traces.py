@@ -1,4 +1,4 @@
-"""With an endpoint for traces, an attempt is one trace from its start to its report."""
+"""With a trace endpoint, an attempt is one trace from its start to its report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRETIVE = "wir sind entdeckt"
 
 @contextmanager
 def _collector() -> Iterator[tuple[str, list[bytes]]]:
-    """Takes in what an OTLP exporter sends over HTTP."""
+    """Receives an OTLP exporter's data over HTTP."""
     received: list[bytes] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

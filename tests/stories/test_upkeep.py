@@ -1,4 +1,4 @@
-"""Months go by: what is old is forgotten and swept away, and everything still works."""
+"""Months go by: old data is deleted, and everything still works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_what_is_old_is_forgotten_and_swept_away() -> None:
         assert not left.exists()
         assert not mirror.exists()
 
-        # The run is forgotten; that it was asked for is not.
+        # The run is deleted, but its request stays known.
         harness.github.world.webhooks.send_again(_asked(harness))
         await harness.github.drained()
         assert harness.github.world.webhooks.log[-1].status_code == 200
@@ -66,7 +66,7 @@ async def test_what_is_old_is_forgotten_and_swept_away() -> None:
 
 
 async def _months_later(harness: Harness, days: int, left: Path) -> None:
-    """Stop, let everything that is on this machine become older, and start again."""
+    """Stop, make everything on this machine older, and start again."""
     await harness.stop()
     (machine,) = harness.machines
     cleaned = harness.log().count(log_events.DISK_CLEANED)

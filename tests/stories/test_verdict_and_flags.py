@@ -11,7 +11,7 @@ from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# One that no scanner of hosts knows as an example.
+# A token that no scanner knows as an example.
 SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees: figures that tell what happened, and readiness that means it."""
+"""What an operator sees: correct metrics and readiness."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_the_figures_tell_what_a_run_did() -> None:
         assert after[LAG_LOOKS] > during[LAG_LOOKS] > 0
         assert after["honk_queue_age_seconds runs"] == 0
         _check_the_log(harness)
-        # What is counted by the database stays when the process does not.
+        # Metrics in the database survive the process.
         await harness.stop()
         await harness.start()
         again = await _of(harness)
@@ -94,7 +94,7 @@ async def test_the_figures_tell_what_a_run_did() -> None:
 
 
 def _check_the_log(harness: Harness) -> None:
-    """Whatever is said while a run or a request is worked on names it, on every line."""
+    """Every log line about a run or a request has its id."""
     lines = [json.loads(line) for line in harness.log().splitlines() if line.startswith("{")]
     steps = ("app.runs.steps", "app.runs.workflow", "app.runs.durable", "app.agent", "app.verify")
     said = [line for line in lines if line["logger"].startswith(steps)]
@@ -141,7 +141,7 @@ async def _answers(url: str, status: int) -> None:
 
 
 async def _told_by(fleet: Fleet) -> str:
-    """Where the first worker tells its figures, as its log says once they can be had."""
+    """The URL of the first worker's metrics, as logged once they are available."""
     log, said = fleet.workers[0], re.compile(r"Metrics on (\S+)")
     await fleet.until(lambda: said.search(log.log) is not None, "no metrics are told")
     found = said.search(log.log)

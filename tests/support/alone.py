@@ -1,6 +1,6 @@
 """`alone.py SOCKET COMMAND...`: the command in a network namespace with nothing but its loopback.
 
-What connects to 127.0.0.2:3128 there comes out at SOCKET, which is no part of any network.
+Connections to 127.0.0.2:3128 there are forwarded to SOCKET, a Unix socket outside the network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(path: str, *command: str) -> None:
-    """Leave the network, open the one way out, become the command."""
+    """Leave the network, open the only way out, and execute the command."""
     _leave()
     _loopback_up()
     listener = socket.create_server(_ADDRESS, backlog=128)

@@ -1,4 +1,4 @@
-"""Stories and tests with Claude Code, which `make test` brings, except with TOOLCHAINS=none."""
+"""Stories and tests with Claude Code, which `make test` installs, except with TOOLCHAINS=none."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_installed() -> bool:
 
 
 def needs_claude_code() -> None:
-    """Leave a test out where that was asked for; without Claude Code it fails otherwise."""
+    """Skip a test if that was requested; otherwise it fails without Claude Code."""
     if is_installed():
         return
     if os.environ.get("TOOLCHAINS") == "none":
@@ -61,7 +61,7 @@ def needs_claude_code() -> None:
 
 @dataclass
 class ClaudeDesk(Desk):
-    """Everything that a session of Claude Code is handed; its sandbox is real."""
+    """The inputs of a session of Claude Code; its sandbox is real."""
 
     model: Upstream
     workspace: Path = Path("/nonexistent")
@@ -70,7 +70,7 @@ class ClaudeDesk(Desk):
     budget: Budget = field(default_factory=lambda: Budget(usd=5, seconds=1200, turns=50))
     silent_seconds: float = 60.0
     parts: dict[str, Any] = field(default_factory=dict)
-    """Other parts of the session, in place of the product's."""
+    """Parts of the session that replace the product's."""
     environments: list[Mapping[str, str]] = field(default_factory=list)
 
     def session(self, task: AgentTask) -> Any:

@@ -15,7 +15,7 @@ def run_honk(
     seconds: float = 300.0,
     within: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run it with these settings and no others; `within` is what it is started by."""
+    """Run it with only these settings; `within` is the command that starts it."""
     return subprocess.run(
         [*within, sys.executable, "-m", "app", *arguments],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **settings},

@@ -20,7 +20,7 @@ PACKAGES, TRACES = "packages.corp.test", "traces.corp.test"
 
 @dataclass
 class Company(Harness):
-    """The product alone in a network namespace; what it needs is behind the proxy, by name."""
+    """The product alone in a network namespace; it reaches everything by name through the proxy."""
 
     network: Surroundings | None = None
     traced: list[bytes] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Company(Harness):
             "ANTHROPIC_BASE_URL": await put(MODEL, self.settings["ANTHROPIC_BASE_URL"]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": await put(TRACES, traces),
             "HONK_INTAKE": "log",
-            # What only the proxy can look up may be reached by setup.
+            # Setup may reach names that only the proxy can resolve.
             "HONK_EGRESS_NETWORKS": "0.0.0.0/0",
             **self.network.settings,
         }
@@ -59,7 +59,7 @@ class Company(Harness):
         return collect
 
     async def doctor(self, **settings: str) -> tuple[int, dict[str, Any]]:
-        """Ask `honk doctor --json` in this network; its exit code and answer."""
+        """Run `honk doctor --json` in this network; its exit code and output."""
         assert self.network is not None
         log = (self.home / "doctor.log").open("ab")
         given = environment({**self.settings, **settings})

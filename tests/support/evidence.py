@@ -1,4 +1,4 @@
-"""Evidence of a fix with a test that fails without it, for tests of what is made from it."""
+"""Evidence of a fix with a test that fails without it, for tests of code that uses evidence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P, F, E = TestOutcome.PASSED, TestOutcome.FAILED, TestOutcome.ERROR
 
 
 def cell(commit: str, tests: dict[str, TestOutcome], **more: Any) -> CellRun:
-    """A cell in which these tests ended so."""
+    """A cell with these test results."""
     results = tuple(TestResult(id=name, outcome=outcome) for name, outcome in tests.items())
     verifier = VerifierResult(
         verifier="pytest", command="python -m pytest", tests=results, exit_code=0, ran=True
@@ -77,7 +77,7 @@ def verdict(**more: Any) -> Verdict:
 
 
 def attested(found: Evidence | None = None, judged: Verdict | None = None) -> Attestation:
-    """What is recorded of this evidence."""
+    """The record of this evidence."""
     policy = Policy(setup=("pip install -r r.txt",), network=NetworkPolicy(allow=("python",)))
     return attestation.attestation(
         found or evidence(),

@@ -127,7 +127,7 @@ class _Lent:
 
 
 def _run(words: list[str], environment: dict[str, str], folder: Path, lent: _Lent) -> None:
-    """Become what `python -m` would be."""
+    """Run like `python -m`."""
     out, errors = lent.take()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for descriptor, standard in ((nothing, 0), (out, 1), (errors, 2)):

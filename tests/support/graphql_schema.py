@@ -22,7 +22,7 @@ from tests.support.schemas import Json, Problems, installed
 
 
 def graphql_problems(query: str, variables: Json, answer: Json | None = None) -> Problems:
-    """What the schema has against a document with its variables, and against the answer to it."""
+    """Schema violations of a document with its variables, and of the answer to it."""
     try:
         document = parse(query)
     except GraphQLSyntaxError as problem:
@@ -40,7 +40,9 @@ def _schema() -> GraphQLSchema:
 
 
 def _answer_problems(document: DocumentNode, variables: Json, answer: Json) -> Problems:
-    """Execute the document over its own answer: what the schema cannot read there is wrong."""
+    """Execute the document over its own answer: anything that the schema cannot read there is
+    wrong.
+    """
     wrong = [one for one in answer.get("errors") or [] if not isinstance(one.get("message"), str)]
     if wrong:
         return [f"an error without a message: {wrong[0]}"]

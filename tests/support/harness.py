@@ -1,7 +1,7 @@
-"""The harness that stories are told in: the playground's GitHub and model, and the real product.
+"""The harness for stories: the playground's GitHub and model, and the real product.
 
-Everything between is real: HTTP, git, the sandbox, the database and the test runners. A story
-puts a repository and an issue there, lets a person do something, and looks at what they see.
+Everything in between is real: HTTP, git, the sandbox, the database and the test runners. A story
+creates a repository and an issue, lets a person do something, and checks what they see.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OWNER = "olivia"
 PATIENCE_SECONDS = 200.0
 
 AS_FLEET = os.environ.get("FLEET") == "1"
-"""Whether stories are to be told in fleets on Postgres; the Makefile says how."""
+"""Whether stories run on fleets with Postgres; see the Makefile."""
 FLEET_RECEIVERS, FLEET_WORKERS = 2, 3
 
 _IN_MEMORY = Path("/dev/shm")
@@ -82,7 +82,7 @@ FINISH = {"finish": {"summary": "add() now adds.", "not_done": "", "how_to_check
 
 
 def script(*turns: list[dict[str, Any]] | dict[str, Any]) -> ModelScript:
-    """A script of turns. A list is the tools that a turn uses, a single tool stands for itself."""
+    """A script of turns. Each turn is a list of tool calls, or a single one."""
     whole = [_turn(turn) for turn in turns]
     return ModelScript(tuple(ScriptedTurn.model_validate(turn) for turn in whole))
 
@@ -94,9 +94,10 @@ def _turn(turn: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
 
 
 def never_twice(command: str, request: dict[str, Any], *, seconds: float = 0.0) -> ScriptedTurn:
-    """A turn that runs the command, written in another way each time that the model is asked.
+    """A turn that runs the command, written differently each time, because Honk ends an agent that
+    repeats itself.
 
-    Whoever goes round in circles is ended. `seconds` is how long the model takes to answer.
+    `seconds` is how long the model takes to answer.
     """
     different = f"{command} # {len(request['messages'])}"
     return ScriptedTurn(use=({"bash": {"command": different}},), seconds=seconds)
@@ -154,14 +155,14 @@ class Subject:
 
     @property
     def status(self) -> str:
-        """The one status comment. Fails when there are several."""
+        """The status comment. Fails if there are several."""
         found = [c.body for c in self.ours if "<!-- honk:run=" in c.body]
         assert len(found) == 1, found
         return found[0]
 
     @property
     def last_words(self) -> str:
-        """The comment at the end of the last attempt. Fails when one was made twice."""
+        """The final comment of the last attempt. Fails if an attempt has two."""
         found = [c.body for c in self.ours if "<!-- honk:end=" in c.body]
         assert len(set(found)) == len(found), found
         return found[-1]
@@ -219,7 +220,7 @@ class Subject:
         await self.harness.github.comment(self.repository, self.number, by, body)
 
     async def settled(self, *, endings: int = 1) -> None:
-        """Wait until Honk has spoken its last words, as often as told, and all is written down."""
+        """Wait until Honk has posted `endings` final comments, and everything is stored."""
         settled = {"honk:done", "honk:needs-you", "honk:failed"}
         await self.harness.until(
             lambda: (
@@ -233,7 +234,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """As the log and the model know it."""
+        """Its name in the log and for the model."""
         return f"{self.repository}#{self.number}"
 
     @property
@@ -250,7 +251,7 @@ class Subject:
         )
 
     async def at_work(self, *, turns: int = 1) -> None:
-        """Wait until the model was asked so many times."""
+        """Wait until the model was asked that many times."""
         await self.harness.until(lambda: len(self.requests) >= turns, f"{self.name} is not at work")
 
     @property
@@ -273,7 +274,9 @@ class Subject:
         return [_told_in(line, "outcome") for line in ends if _told_in(line, "run") in runs]
 
     async def ignored(self) -> bool:
-        """Whether the receiver answered to the repository's newest comment that it asks nothing."""
+        """Whether the receiver answered that the repository's newest comment contains no
+        command.
+        """
         await self.harness.github.drained()
         codes = [
             each.status_code
@@ -286,7 +289,7 @@ class Subject:
         return codes[-1] == 204
 
     async def answered(self, words: str) -> str:
-        """Wait for a comment of ours that says this, and return it."""
+        """Wait for a comment of ours with this text, and return it."""
         await self.harness.until(
             lambda: any(words in c.body for c in self.ours),
             f"nobody says {words!r}: {[c.body for c in self.ours]}",
@@ -294,7 +297,7 @@ class Subject:
         return next(c.body for c in self.ours if words in c.body)
 
     async def refused(self) -> str:
-        """Wait for a refusal and return its words."""
+        """Wait for a refusal and return its text."""
         await self.harness.until(
             lambda: any("<!-- honk:refused=" in c.body for c in self.ours), "nothing was refused"
         )
@@ -309,7 +312,7 @@ def _told_in(line: str, name: str) -> str:
 
 
 class Logs:
-    """What the processes of a harness say, as one log that only grows."""
+    """The output of a harness's processes, as one log that only grows."""
 
     _ENTRY = re.compile(r"(?m)^(?=\d{4}-\d\d-\d\dT|\{)")
     _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -324,7 +327,7 @@ class Logs:
         self._read_until.setdefault(path, 0)
 
     def read(self) -> str:
-        """All that was said until now; what came since the last look is in order of time."""
+        """The whole output so far; new lines are in order of time."""
         new = [entry for path in self._read_until for entry in self._new_in(path)]
         self._text += "".join(sorted(new, key=self._moment))
         return self._text
@@ -359,15 +362,17 @@ class Harness:
     settings: dict[str, str]
     honk: Product | None = None
     module: str = "app"
-    """What is started as the product; other than `app` it may die, and is then looked after."""
+    """The module that is started as the product; any other than `app` may die and is then
+    restarted.
+    """
     start_by: PlaygroundStart | None = None
     """How the product is started, where it is not as a process like any other."""
     patience: float = PATIENCE_SECONDS
-    """Seconds that something to be seen may take."""
+    """Seconds to wait for something visible."""
     exempt: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Operations (method and template) that this story gets wrong on purpose, with reasons."""
+    """Operations (method and template) that this story uses wrongly on purpose, with reasons."""
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
-    """By a subject's name, what the model's answers about it wait for."""
+    """By a subject's name, the gate for the model's answers about it."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _numbers: Any = field(default_factory=itertools.count)
     _logs: Logs = field(default_factory=Logs)
@@ -380,7 +385,7 @@ class Harness:
 
     @property
     def machines(self) -> list[Path]:
-        """The HONK_HOME of each worker that there was."""
+        """The HONK_HOME of each worker so far."""
         return [self.home / "honk"]
 
     async def start(self) -> None:
@@ -427,9 +432,9 @@ class Harness:
         owner: str = OWNER,
         **repository: Any,
     ) -> Subject:
-        """A repository with an issue, and what the model does when it works on it.
+        """A repository with an issue, and the model's script for it.
 
-        Another `owner` has an installation of its own, which a story may take away.
+        Another `owner` has a separate installation, which a story may remove.
         """
         full_name = f"{owner}/{name or f'calc-{next(self._numbers)}'}"
         permissions = {OWNER: "admin", **repository.pop("permissions", {})}
@@ -445,7 +450,9 @@ class Harness:
         return Subject(self, full_name, number)
 
     async def until(self, happened: Callable[[], bool], otherwise: str) -> None:
-        """Wait for something to be seen; fail with the words and the end of the product's log."""
+        """Wait for something visible; otherwise fail with the message and the end of the product's
+        log.
+        """
         end = time.monotonic() + self.patience
         while not happened():
             alive = self.honk is None or self.honk.process.poll() is None
@@ -454,16 +461,16 @@ class Harness:
             await asyncio.sleep(0.02)
 
     def log(self) -> str:
-        """All that the product has said, from its first start on."""
+        """The product's whole output, since its first start."""
         return self._logs.read()
 
     def own_failures(self) -> str:
-        """What the product logged, with tracebacks, as failures that are its own."""
+        """The failures that the product logged as its own, with tracebacks."""
         entries = Logs.entries(self.log())
         return "".join(each for each in entries if log_events.STEP_FAILED in each)
 
     def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
-        """Do something in the product's database behind its back; the rows that it gives."""
+        """Execute SQL in the product's database; return the rows."""
         url = self.settings.get("DATABASE_URL", f"sqlite:///{self.home}/honk/honk.db")
         engine = Database(url).engine
         try:
@@ -486,12 +493,12 @@ class Harness:
 
 @dataclass
 class Worker:
-    """One `honk worker` as a process, with a log of its own."""
+    """One `honk worker` process, with its own log."""
 
     process: ServedProcess
     log_file: Path
     begins: int = 0
-    """Where its own words begin in the file: others may have worked on its machine before."""
+    """Where its own output begins in the file: other workers may have used its machine before."""
 
     @property
     def log(self) -> str:
@@ -504,7 +511,7 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has ever said that it is."""
+        """Whether it has ever reported that it is ready."""
         return log_events.WORKER_READY in self.log
 
     async def ended(self, *, within: float = 30.0) -> int:
@@ -514,9 +521,9 @@ class Worker:
 
 @dataclass
 class Fleet(Harness):
-    """The product in several processes: some that receive, and workers, that share a database.
+    """The product as several processes: receivers and workers that share a database.
 
-    Nothing else is shared: each worker has a home of its own, as on another machine.
+    Nothing else is shared: each worker has its own home, as on another machine.
     """
 
     size: int = 2
@@ -576,7 +583,7 @@ class Fleet(Harness):
         return worker
 
     def at_work_on(self, subject: Subject) -> Worker:
-        """The worker whose log was the last to say that it starts an attempt on the subject."""
+        """The worker that was the last to log the start of an attempt on the subject."""
         name = f"{subject.repository}#{subject.number}"
         found = [
             (line[:26], worker)
@@ -618,7 +625,7 @@ def harnesses_are_fleets(server: Postgres) -> Iterator[None]:
 
 
 def in_one_process(reason: str) -> pytest.MarkDecorator:
-    """A story that is about one process, or about SQLite, by its nature: no fleet can tell it."""
+    """A story about a single process, or about SQLite, which cannot run on a fleet."""
     return pytest.mark.skipif(AS_FLEET, reason=reason)
 
 
@@ -626,8 +633,8 @@ def in_one_process(reason: str) -> pytest.MarkDecorator:
 async def open_harness(*, module: str = "app", **settings: str) -> AsyncIterator[Harness]:
     """A new harness with the product running in it: `honk serve` on SQLite.
 
-    Within `harnesses_are_fleets` it is a fleet. All that the product says to GitHub, and GitHub
-    to it, is held to GitHub's descriptions: a harness fails at its end, with ContractError, when
+    Within `harnesses_are_fleets` it is a fleet. All traffic between the product and GitHub is
+    checked against GitHub's descriptions: a harness fails at its end, with ContractError, when
     something invalid was sent or answered.
     """
     async with _open_as_is_wanted(FLEET_WORKERS, module, settings) as harness:
@@ -724,7 +731,7 @@ async def open_harness_in(
     share_build_outputs(home / "honk")
     for login in (OWNER, "walter", "trudy", "rita", "stan"):
         github.add_user(login)
-    # Stories share an installation, and are busier than people.
+    # Stories share an installation, and send more requests than people.
     github.world.rate_limit = 1_000_000
     model = ScriptedModel()
     gated = GatedModel(model.app)

@@ -1,4 +1,4 @@
-"""Rows that are done, kept for the commit they were done with, so that a long table can go on."""
+"""Finished rows, stored for each commit, so that a long table can resume."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Ledger:
         return dict(json.loads(line) for line in lines)
 
     def refresh(self) -> None:
-        """Add what another call, running at the same time, has written since."""
+        """Add the rows that a concurrent call has written since."""
         self.rows = {**self._read(), **self.rows}
 
     def write(self, name: str, row: Row) -> None:
-        """Keep a row; its last word says how it went."""
+        """Store a row; its last item is the result."""
         self.rows[name] = row
         with self._path.open("a") as file:
             file.write(json.dumps([name, row]) + "\n")

@@ -116,7 +116,7 @@ def ended(output: bytes = b"", exit_code: int | None = 0, **more: Any) -> Comple
 
 @dataclass
 class MemoryHands:
-    """Hands over files in memory. `bash` understands `cat`, `sleep` and `fail`."""
+    """A sandbox session with files in memory. `bash` understands `cat`, `sleep` and `fail`."""
 
     files: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
@@ -205,7 +205,7 @@ class MemoryTranscript:
 
 @dataclass
 class Desk:
-    """Everything that a session is handed, to look at afterwards."""
+    """The inputs of a session, for later inspection."""
 
     model: Model
     hands: Any = field(default_factory=MemoryHands)
@@ -253,7 +253,7 @@ class Desk:
         return f"{self.snapshots:040x}"
 
     async def _messages(self) -> list[PersonMessage]:
-        """All that was said until now, like a store that forgets nothing."""
+        """All messages so far, like a store that forgets nothing."""
         for text in self.words.pop(0) if self.words else []:
             self.heard.append(PersonMessage(id=f"m{len(self.heard)}", author="alice", text=text))
         return self.heard

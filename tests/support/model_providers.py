@@ -1,6 +1,6 @@
-"""Amazon's and Google's doors to the Messages API, in front of the scripted model.
+"""Amazon's and Google's endpoints of the Messages API, in front of the scripted model.
 
-Each refuses what the real one refuses: another path, another name of a model, no credentials.
+Each refuses what the real one refuses: a wrong path, a wrong model name, missing credentials.
 Outside contracts: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html
 and https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude.
 """

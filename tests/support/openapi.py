@@ -1,4 +1,4 @@
-"""GitHub's own descriptions, asked whether what is said to it and by it fits them.
+"""Checks traffic with GitHub against GitHub's own descriptions.
 
 The description of the API is the npm package `@octokit/openapi` (tests/contract/package.json),
 which is large: what is needed of it is kept below `.cache/`, and read piece by piece.
@@ -56,7 +56,7 @@ EXEMPT_VALUES: Mapping[str, str] = {
     "line: None is not of type 'integer'": _OUTDATED,
     "head/repo: None is not of type 'object'": "GitHub gives null when the fork was deleted",
 }
-"""What is let pass though the description does not know it, each with its reason."""
+"""What is allowed although the description lacks it, each with its reason."""
 
 _FORMAT = 4
 """Part of the name of what is kept: raise it when `_write` changes."""
@@ -70,7 +70,7 @@ _ERROR = {"type": "object", "required": ["message"], "properties": {"message": {
 
 
 class ContractError(AssertionError):
-    """Something was said that GitHub's description does not allow."""
+    """A message violates GitHub's description."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class OpenApi:
     def request_problems(
         self, method: str, path: str, query: Mapping[str, str], body: Json
     ) -> Problems:
-        """What GitHub's description has against a request; `path` is below the API's root."""
+        """Violations of GitHub's description in a request; `path` is below the API's root."""
         operation = self.operation(method, path)
         if operation is None:
             return [f"{method} {path}: no such operation"]
@@ -131,7 +131,7 @@ class OpenApi:
         return problems + problems_of(where, validator, body)
 
     def answer_problems(self, method: str, path: str, status: int, body: Json) -> Problems:
-        """What GitHub's description has against an answer."""
+        """Violations of GitHub's description in an answer."""
         operation = self.operation(method, path)
         if operation is None:
             return [] if status == 404 else [f"{method} {path}: no such operation"]
@@ -286,7 +286,7 @@ def _json_schema(holder: Json) -> Json:
 
 @dataclass
 class Seen:
-    """What was looked at: how much of each kind, and what was wrong with it."""
+    """What was checked: the number of each kind, and the problems."""
 
     totals: Counter[str] = field(default_factory=Counter)
     problems: Problems = field(default_factory=list)
@@ -298,15 +298,15 @@ class Seen:
 
 
 SESSION = Seen()
-"""What every `contract` of this process looked at."""
+"""What every `contract` of this process checked."""
 
 
 def check_record(
     record: RequestRecord, *, requests: bool = True, seen: Seen | None = None
 ) -> Problems:
-    """What the descriptions have against one exchange.
+    """Violations in one exchange.
 
-    Git is nobody's description's, and answers made on order are not looked at.
+    No description covers git, and injected answers are not checked.
     """
     seen = seen or Seen()
     if record.template.startswith("/{owner}") or (record.method, record.template) in EXEMPT:

@@ -1,4 +1,4 @@
-"""What runs on this machine, read from the kernel: a bare system has no `ps`."""
+"""The processes of this machine, read from the kernel: a bare system has no `ps`."""
 
 from __future__ import annotations
 

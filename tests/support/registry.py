@@ -1,4 +1,4 @@
-"""A package registry on this machine, and the door of a setup to it, spoken to from outside."""
+"""A package registry on this machine, and a setup's proxy to it, used from outside the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
 @dataclass
 class Registry:
-    """A registry on this machine. It keeps what it was sent and answers by path."""
+    """A registry on this machine. It records requests and answers by path."""
 
     seen: list[bytes] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
@@ -71,7 +71,7 @@ async def serving() -> AsyncIterator[Registry]:
     """A registry that listens until the block ends."""
     registry = Registry()
     context = registry.authority.context(HOST)
-    # Whatever name it is asked by, it is.
+    # It answers to any name.
     context.sni_callback = lambda one, name, _: setattr(
         one, "context", registry.authority.context(name or HOST)
     )
@@ -85,7 +85,7 @@ async def serving() -> AsyncIterator[Registry]:
 
 @dataclass
 class Gate:
-    """An open door, spoken to as a client inside would."""
+    """An open proxy, used like a client inside would."""
 
     door: SetupProxy
     registry: Registry
@@ -100,7 +100,7 @@ class Gate:
         return b""
 
     async def within(self, request: bytes, *, host: str = HOST) -> bytes:
-        """The answer to bytes sent to what passes for the registry."""
+        """The answer to bytes sent through the proxy to the registry."""
         reader, writer = await self.tunnel(host)
         writer.write(request)
         with contextlib.suppress(ConnectionError):
@@ -141,7 +141,7 @@ class Gate:
 
 
 class OpenGate:
-    """Opens doors to the registry that are closed at the test's end."""
+    """Opens proxies to the registry that are closed at the test's end."""
 
     def __init__(self, sandbox: Bubblewrap, workspace: Path, registry: Registry) -> None:
         self.sandbox = sandbox

@@ -1,4 +1,4 @@
-"""Runs as a request opens them, in a database alone, and what a worker has to work on them with."""
+"""Runs as a request creates them, only in a database, and the services of a worker for them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def open_run(
     quiet: bool = False,
     background: bool = False,
 ) -> RunInput:
-    """What putting the label on an issue asks for, written down and not queued."""
+    """The request of adding the label to an issue, stored but not queued."""
     event = labeled(
         issue__title=f"title of {name} 'ü",
         issue__number=number,
@@ -109,7 +109,7 @@ def check_trigger(**values: Any) -> Trigger:
 def services(
     database: Database, home: Path, github: GitHubApp, mirrors: Mirrors
 ) -> Iterator[Services]:
-    """A worker's parts, without a model to speak to and without walls around what it runs."""
+    """A worker's services, without a model and without sandbox isolation."""
     sandbox = Unsandboxed()
     workspaces = Workspaces(home / "workspaces", mirrors, sandbox)
     with queue.trigger_queue(database) as triggers:

@@ -1,4 +1,4 @@
-"""JSON Schema as GitHub's descriptions use it: read, brought up to date, asked for problems."""
+"""JSON Schema as GitHub's descriptions use it: loaded, converted, and validated against."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def problems(where: str, validator: Draft202012Validator, body: Json) -> Problem
 
 
 def _words(error: ValidationError) -> str:
-    """What is wrong; of alternatives, what the one that comes nearest misses."""
+    """The problems; of alternatives, those of the closest one."""
     nearest = best_match(error.context) if error.context else None
     more = f" (nearest: {nearest.json_path}: {nearest.message[:200]})" if nearest else ""
     return error.message[:200] + more
@@ -124,7 +124,7 @@ def modern(schema: Json) -> Json:
         if key == "properties":
             new[key] = {name: modern(one) for name, one in value.items()}
         elif key == "oneOf":
-            # The alternatives overlap in this description: what fits two of them is no fault.
+            # The alternatives overlap in this description: matching two of them is not an error.
             new["anyOf"] = new.get("anyOf", []) + modern(value)
         else:
             new[key] = value if key in ("enum", "required", "default") else modern(value)

@@ -1,4 +1,4 @@
-"""A company's network on this machine: names and certificates of its own, and one way out.
+"""A company's network on this machine: its own names and certificates, and one way out.
 
     processes in the namespace -> 127.0.0.2:3128 there -> a socket in a folder -> the proxy here
 
@@ -42,7 +42,7 @@ class Surroundings:
     wanted: str = ""
     """`name:password` that the proxy requires; empty if it requires none."""
     url: str = ""
-    """The proxy for those who share this machine's network."""
+    """The proxy's URL in this machine's network."""
     encrypted_url: str = ""
     """The same, spoken to by TLS."""
     _places: dict[str, int] = field(default_factory=dict)
@@ -60,11 +60,11 @@ class Surroundings:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What an operator sets for a process that is alone."""
+        """The settings of an operator for an isolated process."""
         return {"HTTPS_PROXY": "http://127.0.0.2:3128", "HONK_CA_BUNDLE": str(self.bundle)}
 
     async def put(self, name: str, url: str) -> str:
-        """Let `https://name` lead to a server of this machine; gives that address."""
+        """Let `https://name` lead to a server on this machine; return that URL."""
         there = urlsplit(url)
 
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,6 @@
-"""The toolchains that tests need: `make test` brings them, `make test TOOLCHAINS=none` does not."""
+"""The toolchains that tests need: `make test` installs them, `make test TOOLCHAINS=none` does
+not.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def use_fetched() -> None:
 
 
 def needs(name: str) -> Toolchain:
-    """The toolchain. Without it the test fails, or is left out where that was asked for."""
+    """The toolchain. Without it the test fails, or is skipped if that was requested."""
     for each in installed().found:
         if each.name == name:
             return each

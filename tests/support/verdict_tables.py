@@ -32,8 +32,9 @@ SHOWN = {
     "O": "any result",
     "*": "any",
 }
-"""What the letters of a line match and how they are written. Where its tests are in a cell, a test
-that the cell does not have did not start."""
+"""What the letters of a line match and how they are shown. In a cell with the test's file, a test
+that is missing counts as not started.
+"""
 
 PLAIN = Context()
 ALONE = Context(own_file=False)
@@ -75,7 +76,8 @@ LINES: tuple[tuple[str, str, Context], ...] = (
     ("* * * -", "", PLAIN),
 )
 """The four cells, under which condition, and a context in which it holds. Of the lines without a
-condition the first that fits counts."""
+condition, the first that matches applies.
+"""
 
 MEANS: dict[Meaning, str] = {
     Meaning.PROVEN: "new test, proven",

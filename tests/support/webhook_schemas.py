@@ -27,14 +27,14 @@ EXEMPT_VALUES: Mapping[str, str] = {
     "'pull_request_review_thread' is not one of": "that list is older than this event, too",
     "pull_request/head/repo: None is not": "GitHub gives null when the fork was deleted",
 }
-"""What is let pass though the description does not know it, each with its reason."""
+"""What is allowed although the description lacks it, each with its reason."""
 
 _FORMAT = 1
 """Part of the name of what is kept: raise it when `_write` changes."""
 
 
 def webhook_problems(event: str, payload: Json) -> Problems:
-    """What the description has against a payload of this event."""
+    """Violations of the description in a payload of this event."""
     action = payload.get("action")
     name = "-".join(filter(None, [event, action])).replace("_", "-")
     validator = _validator(name)

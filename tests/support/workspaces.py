@@ -46,7 +46,7 @@ def make_old(objects: Path) -> None:
 
 
 class Origin:
-    """A repository somewhere else, with a person's clone of it."""
+    """A remote repository, with a person's clone of it."""
 
     def __init__(self, folder: Path) -> None:
         self.bare = folder / "origin.git"
@@ -91,7 +91,7 @@ def unmounted(home: Path) -> Iterator[None]:
 
 @dataclass
 class World:
-    """One worker's home and one repository far away."""
+    """One worker's home and one remote repository."""
 
     origin: Origin
     mirrors: Mirrors

@@ -1,6 +1,6 @@
-"""What code of a fork, or of one run, leaves for the checkouts of others: one row for each cache.
+"""What code of a fork or a run tries to leave in other checkouts: one row for each cache.
 
-Whose code may leave what for whom is told in docs/security.md, "What is kept".
+docs/security.md, "What is kept", explains whose code may affect whom.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Whose = Callable[..., tuple[str, ...]]
 def by_base_branch(
     repo: RepoName, tree: str, *, branch: str = "", run: str = ""
 ) -> tuple[str, ...]:
-    """No defense: whatever ran, it is kept for the branch that the work is meant for."""
+    """No defense: every result is stored for the branch that the work is meant for."""
     return ("branch", str(repo), "main")
 
 
@@ -82,7 +82,7 @@ class ByEnvironment(ResultStore):
 
 
 async def _results_of_a_fork(store: type[ResultStore], folder: Path) -> Outcome:
-    """A fork's commit is verified; then somebody asks how the base branch's does."""
+    """A fork's commit is verified; then the base branch's results are requested."""
     database = Database(f"sqlite:///{folder / 'honk.db'}")
     database.migrate()
     try:
@@ -123,7 +123,7 @@ def as_it_is(mount: Mount) -> Mount:
 
 
 def writable(mount: Mount) -> Mount:
-    """No defense: who reads a cache may write it."""
+    """No defense: readers of a cache may write to it."""
     return replace(mount, writable=True)
 
 
@@ -219,7 +219,7 @@ def left_open(home: Path) -> None:
 
 
 async def _another_user_reads(close: Callable[[Path], None], folder: Path) -> Outcome:
-    """Somebody else on the machine looks for a private repository's files."""
+    """Another user of the machine looks for a private repository's files."""
     with tempfile.TemporaryDirectory(prefix="honk-home-") as name:
         Path(name).chmod(0o711)
         home = Path(name, "home")

@@ -1,4 +1,4 @@
-"""What a repository tries against an engine that is a program of its own, and from inside it."""
+"""What a repository tries against an engine that is a separate program, and from inside it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Take = Callable[[World, Workspace], Awaitable[str]]
 
 
 def _git(cwd: Path, *words: str, objects: Path | None = None) -> str:
-    """As somebody runs git who thinks of no evil: where the work is, with what it finds there."""
+    """A naive way to run git: in the work tree, with the configuration that it finds there."""
     borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects)} if objects else {}
     done = subprocess.run(
         [GIT, *_WHO, *words], cwd=cwd, env={**_NAIVE, **borrowed}, capture_output=True, check=False
@@ -130,7 +130,7 @@ def _brings(name: str, script: str, wanted: str, defense: str) -> Attempt:
 
 
 async def naive_fetch(world: World, ref: str) -> None:
-    """No defense: whatever a ref is called stands in the command line as it is."""
+    """No defense: a ref's name is put into the command line as it is."""
     clone = world.origin.clone
     _git(clone, "fetch", ref, str(world.origin.bare))
 
@@ -221,7 +221,7 @@ Mirror = Callable[[World, str], Awaitable[str]]
 
 
 async def _old_tree(entry: bytes, mirror: Mirror, folder: Path) -> Outcome:
-    """A commit deep in the history holds a tree that would harm a checkout."""
+    """A commit deep in the history has a tree that would harm a checkout."""
     world = World.make(folder)
     world.origin.write("file", "1\n")
     base = world.origin.commit()
@@ -239,7 +239,7 @@ async def _old_tree(entry: bytes, mirror: Mirror, folder: Path) -> Outcome:
 
 
 async def _namesake(kind: str, mirror: Mirror, folder: Path) -> Outcome:
-    """The branch is gone, and another ref is called like its full name."""
+    """The branch was deleted, and another ref has its full name."""
     world = World.make(folder)
     sha = world.origin.commit()
     run_git(world.origin.bare, "update-ref", f"refs/{kind}/refs/heads/gone", sha)

@@ -114,7 +114,7 @@ def open_filter() -> bytes:
 
 
 def judged(done: Completed) -> Outcome:
-    """What the words of a script say about it. One that did not even start shows nothing."""
+    """The result according to a script's output. A script that did not start proves nothing."""
     assert "honk: cannot run" not in done.text, done.text
     if THROUGH in done.text:
         return got(

@@ -77,7 +77,7 @@ class Parts:
 
 @dataclass
 class Scene:
-    """A page whose browser has a form for GitHub open, and somebody else."""
+    """A page whose browser has a form for GitHub open, and an attacker."""
 
     visitor: Visitor
     state: str

@@ -21,7 +21,7 @@ from tests.unit.github.conftest import private_key
 from tests.unit.github.scene import NAME, Scene, open_scene
 
 CANARY = "canary-of-a-worker-55d1f0"
-"""It has no token's shape: only its value tells."""
+"""It does not look like a token: only its value identifies it."""
 
 Known = tuple[str, ...]
 
@@ -33,7 +33,7 @@ def _judged(shown: str) -> Outcome:
 
 
 Write = Callable[[Scene], Awaitable[str]]
-"""Writes the canary to GitHub, and tells what is there then."""
+"""Writes the canary to GitHub, and returns what is there then."""
 
 
 async def _to_github(write: Write, known: Known, folder: Path) -> Outcome:

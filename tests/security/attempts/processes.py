@@ -418,7 +418,7 @@ ATTEMPTS = (
         Parts(inner=inner(namespaces=1000), filter_program=open_filter),
         needs=_x86_64,
     ),
-    # Becoming somebody, and the machine's things.
+    # Becoming another user, and the machine's resources.
     script(
         "becomes root",
         "os.setuid(0)\nif os.access('/etc/shadow', os.R_OK): through('reads the shadow file')",
@@ -465,7 +465,7 @@ ATTEMPTS = (
         functools.partial(_worker_environment, Parts()),
         functools.partial(_worker_environment, Parts(environment={"yes": "1"})),
     ),
-    # Bounds.
+    # Limits.
     _limited(
         "starts processes endlessly (fork bomb)",
         "for n in range(200): subprocess.Popen(['sleep', '3'])\ntime.sleep(0.3); through('200')",

@@ -1,4 +1,4 @@
-"""What somebody sends to the receiver who is not GitHub, or is GitHub more than once."""
+"""What anyone but GitHub sends to the receiver, and what GitHub sends more than once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def as_it_is(app: ASGIApp) -> ASGIApp:
 
 
 def any_signature(app: ASGIApp) -> ASGIApp:
-    """No defense: whatever the header says, what passes on is signed well."""
+    """No defense: the forwarded request is always signed correctly."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -104,7 +104,7 @@ class Parts:
 
 
 Send_ = Callable[[Site], Awaitable[str]]
-"""Sends something, and tells what was answered."""
+"""Sends something, and returns the answer."""
 
 
 async def _tried(send: Send_, most: int, parts: Parts, folder: Path) -> Outcome:

@@ -1,4 +1,4 @@
-"""What poisons the setup that Honk finds out: for another repository, or through the model.
+"""Attempts to poison automatic setup: for another repository, or through the model.
 
 What setup may send is tried in `network.py`, and what its files leave for others in `caches.py`.
 """
@@ -53,7 +53,7 @@ async def _snapshot_of_another(whose: Whose, folder: Path) -> Outcome:
 
 
 class ByTree(ReadTrees):
-    """No defense: what was read of a tree serves every repository that names it."""
+    """No defense: what was read of a tree is used for every repository that has it."""
 
     async def declared(
         self, repo: RepoName, tree: TreeSha, files: LoadedFiles, machine: Machine = _MACHINE
@@ -101,7 +101,7 @@ def as_chosen(choice: Choices) -> Sequence[str]:
 
 
 async def _chosen_by_the_model(build: Callable[[Choices], Sequence[str]], folder: Path) -> Outcome:
-    """A model chooses names with shell in them; all lines run as setup would run them."""
+    """A model chooses names with shell code in them; all lines run as setup would run them."""
     mark = folder / "mark"
     known = "PATH=/nonexistent\ncommand_not_found_handle() { :; }\nhacked() { : > mark; }\n"
     for line in (line for choice in _CHOICES for line in build(choice)):

@@ -1,4 +1,4 @@
-"""What a text tries: on its way to the model, and the model's own on its way to GitHub."""
+"""What hostile text tries: on its way to the model, and the model's text on its way to GitHub."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _row(text: str) -> str:
 
 
 def _drawn(what: str, text: str) -> str:
-    """What a page would show that is Honk's alone to write, or that hides."""
+    """Content on a page that only Honk may write, or that hides text."""
     return what if what in _html(f"{text}\n") else ""
 
 
@@ -220,7 +220,7 @@ def _leaves_code(text: str) -> str:
 
 
 Judge = Callable[[str], str]
-"""What the text has achieved, or nothing."""
+"""What the text achieved, or nothing."""
 
 _TEXT = functools.partial(sanitize.markdown, limit=5000)
 _NAME = functools.partial(sanitize.code, limit=200)
