@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 
 from app.agent.engines.claude_code import cli
 from app.agent.program import model_port
+from app.sandbox.bubblewrap import Bubblewrap
 from app.sandbox.bubblewrap_flags import bubblewrap_flags
+from app.sandbox.spec import Completed, SandboxSpec
 from tests.security.attempts.inside import THROUGH, Parts, judged, without_flags
 from tests.security.harness import Attempt, Outcome, outcome
 from tests.support.claude_code import FINISH, claude_desk, is_installed, own
 from tests.support.harness import script
-from tests.support.model_api import KEY
+from tests.support.model_api import KEY, ended
 
 _STARTED = "touch /workspace/started"
 _HOOK = {"type": "command", "command": _STARTED}
@@ -116,7 +119,44 @@ def _with_the_key(model: str) -> dict[str, str]:
     return {**cli.environment(model), "ANTHROPIC_API_KEY": KEY}
 
 
+class _OnTheWorker:
+    """Serves an agent's file requests where the worker runs."""
+
+    async def bash(self, command: str, *, seconds: float) -> Completed:
+        done = await asyncio.to_thread(
+            subprocess.run, ["/bin/bash", "-c", command], capture_output=True, timeout=seconds
+        )
+        return ended(done.stdout + done.stderr, done.returncode)
+
+
+async def _reads_the_worker(serve: Callable[[Any], Any], folder: Path) -> Outcome:
+    """An agent over ACP asks its client, which is the worker, for a file of the worker's."""
+    from acp import RequestError
+
+    from app.agent.engines.acp.client import SandboxClient
+
+    secret, workspace = folder / "secret", folder / "workspace"
+    secret.write_text(THROUGH)
+    workspace.mkdir()
+    sandbox = Bubblewrap.create(folder)
+    sandbox.claim(workspace)
+    async with sandbox.session(SandboxSpec(workspace)) as tools:
+        programs: Any = None
+        client = SandboxClient(serve(tools), programs, lambda: None)
+        try:
+            found = (await client.read_text_file("session", str(secret))).content
+        except RequestError as refused:
+            found = str(refused.data)
+    return outcome(THROUGH in found, "what the file holds", "No such file or directory")
+
+
 ATTEMPTS = (
+    Attempt(
+        "an agent over ACP asks for a file of the worker",
+        "an agent's file requests are served in its sandbox",
+        functools.partial(_reads_the_worker, lambda tools: tools),
+        functools.partial(_reads_the_worker, lambda _: _OnTheWorker()),
+    ),
     _started("hooks of the repository, for Claude Code", _HOOKS, "--setting-sources="),
     _started(
         "an MCP server of the repository, for Claude Code",
