@@ -44,6 +44,7 @@ from app.runs import (
     workflow,
 )
 from app.runs.admission import Admission
+from app.runs.pace import keep_queues_at
 from app.runs.pending import keep_retrying
 from app.runs.polling import Poller
 from app.runs.reaper import keep_reaping
@@ -296,6 +297,7 @@ async def _running_engine(
             services.stops.watch(services.runs),
             keep_clean(services, home),
             Admission(services).keep_admitting(),
+            keep_queues_at(services.pace, queue.poll_at, services.runs.are_any_alive),
             watch.keep_watching(),
             services.github.keep_revoking(),
             metrics.keep_sampling_lag(),

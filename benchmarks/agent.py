@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import IO
 
 from app.agent.engines.claude_code import cli
+from app.git.snapshots import IDLE_SECONDS as SNAPSHOT_SECONDS
 from app.playground.model import ScriptedModel
+from app.runs.pace import BUSY_SECONDS
 from app.sandbox.spec import PATH, WORKSPACE
 from app.settings import Settings
 from benchmarks import trajectory
@@ -92,8 +94,12 @@ async def _measure(folder: Path) -> None:
     whole = await told("label to pull request", _whole_run)
     idle = await _idle()
     print(f"an idle worker: {idle:.1%} of a core (to reach 1.5%)")
-    ours, theirs = await _memory_of_a_run(), await _memory_of_a_cli(folder)
-    print(f"memory of one more run: {ours:.1f} MiB (to reach 8), of one more CLI {theirs:.0f} MiB")
+    soon, later = await _memory_of_a_run()
+    theirs = await _memory_of_a_cli(folder)
+    print(
+        f"memory of one more run: {later:.1f} MiB (to reach 8), just after a change {soon:.1f};"
+        f" of one more CLI {theirs:.0f}"
+    )
     _tell_ratios(
         {
             "engine / Claude Code, commands taken off (to reach 0.25)": (engine, cli_costs, tools),
@@ -327,19 +333,20 @@ async def _idle() -> float:
     with cpu_group() as group, a_home() as home:
         kind = functools.partial(Harness, start_by=_started_in(group))
         async with open_harness_in(home, {}, kind):
-            await asyncio.sleep(10)
+            await asyncio.sleep(BUSY_SECONDS + 15)
             before, began = group.seconds, time.monotonic()
             await asyncio.sleep(IDLE_SECONDS)
             return (group.seconds - before) / (time.monotonic() - began)
 
 
-async def _memory_of_a_run() -> float:
-    """MiB that one more run needs, while the model thinks, its sandboxes included."""
+async def _memory_of_a_run() -> tuple[float, float]:
+    """MiB that one more run needs, while the model thinks, its sandboxes included: just after a
+    change to its files, and later."""
     with cpu_group() as group, a_home() as home:
         kind = functools.partial(Harness, start_by=_started_in(group))
         settings = {"HONK_CONCURRENCY": str(FURTHER_RUNS + 1)}
         async with open_harness_in(home, settings, kind) as harness:
-            asked: list[float] = []
+            seen: list[float] = []
             for count in (1, FURTHER_RUNS):
                 subjects = [
                     await harness.subject(
@@ -352,10 +359,13 @@ async def _memory_of_a_run() -> float:
                     await subject.label()
                 for subject in subjects:
                     await subject.at_work(turns=9)
-                await asyncio.sleep(5)
                 assert harness.honk is not None
-                asked.append(_memory([harness.honk.process.pid]))
-            return (asked[1] - asked[0]) / FURTHER_RUNS
+                pids = [harness.honk.process.pid]
+                seen.append(_memory(pids))
+                await asyncio.sleep(SNAPSHOT_SECONDS + 5)
+                seen.append(_memory(pids))
+            _, one, soon, later = seen
+            return (soon - one) / FURTHER_RUNS, (later - one) / FURTHER_RUNS
 
 
 async def _memory_of_a_cli(folder: Path) -> float:

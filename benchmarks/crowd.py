@@ -25,6 +25,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.metrics import LAG_SAMPLE_SECONDS
 from app.playground.model import ScriptedTurn
 from benchmarks.processes import MIB, below, pss, ticks
 from tests.support import postgres
@@ -40,7 +41,6 @@ WATCH_SECONDS = 60.0
 PATIENCE_SECONDS = 900.0
 _LATE = "honk_process_loop_lag_seconds"
 _BOUND = 0.1
-_LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -223,8 +223,8 @@ async def _look() -> None:
     lags = []
     print("ready", flush=True)
     while not ended.done():
-        due = time.perf_counter() + _LOOK_SECONDS
-        await asyncio.sleep(_LOOK_SECONDS)
+        due = time.perf_counter() + LAG_SAMPLE_SECONDS
+        await asyncio.sleep(LAG_SAMPLE_SECONDS)
         lags.append(time.perf_counter() - due)
     print(*lags)
 

@@ -6,7 +6,6 @@ and runs at most one attempt per subject.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 
@@ -23,6 +22,7 @@ from app.runs.services import Services
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.2
+_IDLE_POLL_SECONDS = 2.0
 _POLLS_PER_UPDATE = 5
 _UNQUEUED_SECONDS = 0.2
 
@@ -45,7 +45,7 @@ class Admission:
                     await self._update_queue_positions()
             except RetryableError as problem:
                 log.warning(log_events.ADMISSION_FAILED, why=str(problem))
-            await asyncio.sleep(_POLL_SECONDS)
+            await self._services.pace.pause(_POLL_SECONDS, _IDLE_POLL_SECONDS)
 
     async def admit(self) -> None:
         """Give the free slots to the next runs."""

@@ -41,6 +41,9 @@ INTAKE_POLL_SECONDS = 0.1
 RUNS_POLL_SECONDS = 0.3
 """How often it polls for attempts, whose requesters were acknowledged; each poll costs idle
 workers."""
+IDLE_INTAKE_POLL_SECONDS = 0.5
+IDLE_RUNS_POLL_SECONDS = 1.5
+"""The same while no worker has anything to do (`app.runs.pace`)."""
 INTAKE_CONCURRENCY = 32
 """Triggers that one worker handles at once."""
 INTAKE_WORKER_LIMIT = 128
@@ -196,6 +199,25 @@ async def enqueue_attempt(run: RunInput, number: int) -> None:
         run.model_dump(mode="json"),
         number,
     )
+
+
+async def poll_at(*, busy: bool) -> None:
+    """Have all workers poll the queues often, or as seldom as idle ones may.
+
+    DBOS reads a queue's interval again before each poll. Raises RetryableError when the database is
+    unavailable.
+    """
+    for name, often, seldom in (
+        (INTAKE_QUEUE, INTAKE_POLL_SECONDS, IDLE_INTAKE_POLL_SECONDS),
+        (RUNS_QUEUE, RUNS_POLL_SECONDS, IDLE_RUNS_POLL_SECONDS),
+    ):
+        try:
+            polled = await DBOS.retrieve_queue_async(name)
+            seconds = often if busy else seldom
+            if polled is not None and await polled.get_polling_interval_sec_async() != seconds:
+                await polled.set_polling_interval_sec_async(seconds)
+        except DBAPIError as problem:
+            raise away(problem) from None
 
 
 async def release_attempt(attempt: str) -> None:

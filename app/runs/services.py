@@ -35,6 +35,7 @@ from app.github.exchange import ApiCall, Observe
 from app.recipes import Machine
 from app.runs.durable import ReleasableSemaphore
 from app.runs.graceful_shutdown import GracefulShutdown
+from app.runs.pace import Pace
 from app.runs.queue import INTAKE_CONCURRENCY
 from app.runs.read_trees import ReadTrees
 from app.runs.reconcile import Reconciler
@@ -89,9 +90,11 @@ class StopRequests:
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
+        self._is_any_live = asyncio.Event()
 
     def of(self, run: RunId) -> asyncio.Event:
         """The event that is set when somebody asks the run to stop."""
+        self._is_any_live.set()
         return self._events.setdefault(run, asyncio.Event())
 
     def forget(self, run: RunId) -> None:
@@ -100,8 +103,10 @@ class StopRequests:
     async def watch(self, runs: Runs) -> None:
         """Poll for stop requests until cancelled."""
         while True:
-            if self._events:
-                await self._poll(runs)
+            if not self._events:
+                self._is_any_live.clear()
+                await self._is_any_live.wait()
+            await self._poll(runs)
             await asyncio.sleep(_STOP_SECONDS)
 
     async def _poll(self, runs: Runs) -> None:
@@ -304,6 +309,7 @@ class Services:
     machines: dict[str, Machine] = field(default_factory=dict)  # what sandboxes have, by image
     read_trees: ReadTrees = field(default_factory=ReadTrees)
     shutdown: GracefulShutdown = field(default_factory=GracefulShutdown)
+    pace: Pace = field(default_factory=Pace)
     _calls: dict[RunId, Counter[str]] = field(default_factory=dict)
     _written: Counter[int] = field(default_factory=Counter)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +77,7 @@ def register(services: Services) -> None:
     @DBOS.workflow(name=queue.INTAKE, max_recovery_attempts=RECOVERIES)
     async def _intake(trigger: dict[str, Any], tries: int = 0) -> None:
         request = Trigger.recorded(trigger)
-        async with services.intake_semaphore.enter(), services.shutdown.work():
+        async with _in_intake(services):
             try:
                 await dispatch.dispatch(services, request, tries)
             except HistoryError as mismatch:
@@ -84,7 +86,7 @@ def register(services: Services) -> None:
     @DBOS.workflow(name=queue.SIGNAL, max_recovery_attempts=RECOVERIES)
     async def _signal(signal: dict[str, Any], tries: int = 0) -> None:
         request = Signal.recorded(signal)
-        async with services.intake_semaphore.enter(), services.shutdown.work():
+        async with _in_intake(services):
             try:
                 await signals.handle_signal(services, request, tries)
             except HistoryError as mismatch:
@@ -94,10 +96,18 @@ def register(services: Services) -> None:
     async def _attempt(run: dict[str, Any], number: int) -> None:
         attempt = Attempt(services, RunInput.recorded(run), number)
         async with services.shutdown.work():
-            with tracing.span(
-                "attempt", run=attempt.run.id, number=number, subject=attempt.subject
+            with (
+                services.pace.work(),
+                tracing.span("attempt", run=attempt.run.id, number=number, subject=attempt.subject),
             ):
                 await run_attempt(attempt)
+
+
+@asynccontextmanager
+async def _in_intake(services: Services) -> AsyncIterator[None]:
+    with services.pace.work():
+        async with services.intake_semaphore.enter(), services.shutdown.work():
+            yield
 
 
 async def run_attempt(attempt: Attempt) -> None:

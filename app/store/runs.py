@@ -172,6 +172,12 @@ class Runs:
         rows = await self._select(sa.select(runs).where(runs.c.finished_at.is_(None)))
         return sorted(rows, key=lambda row: row.created_at)
 
+    async def are_any_alive(self) -> bool:
+        """Whether there is an unfinished run."""
+        query = sa.select(runs.c.id).where(runs.c.finished_at.is_(None)).limit(1)
+        found = await self._database.run(lambda connection: connection.execute(query).first())
+        return found is not None
+
     async def created_since(self, moment: float) -> list[RunRow]:
         """The runs that were created after that Unix time."""
         return await self._select(sa.select(runs).where(runs.c.created_at > moment))
@@ -227,7 +233,8 @@ class Runs:
             )
         )
         await self._database.run(lambda connection: connection.execute(reopened))
-        return await self.enter(run, Phase.QUEUED)
+        row, _ = await self.enter(run, Phase.QUEUED)
+        return row
 
     async def latest(self, limit: int) -> list[RunRow]:
         """The newest runs, newest first."""
@@ -368,19 +375,28 @@ class Runs:
             .order_by(runs.c.created_at.desc())
         )
 
-    async def enter(self, run: RunId, phase: Phase) -> RunRow:
-        """Record that the run enters this phase; entering the current one again has no effect."""
+    async def enter(
+        self, run: RunId, phase: Phase, *, plan: list[dict[str, Any]] | None = None
+    ) -> tuple[RunRow, bool]:
+        """Record the run's phase, and its plan if there is one: in one transaction, since a run
+        does so after each turn.
 
-        def change(connection: sa.Connection) -> None:
+        Returns the row, and whether the phase is new; entering the current one again has no effect.
+        """
+
+        def change(connection: sa.Connection) -> tuple[RunRow, bool]:
             query = sa.select(runs.c.phases, runs.c.phase).where(runs.c.id == run)
             known, current = connection.execute(query).one()
             values: dict[str, Any] = {"phase": phase.value, "updated_at": now()}
             if current != phase.value or not known:
                 values["phases"] = [*(known or []), [phase.value, now()]]
+            if plan is not None:
+                values["plan"] = plan
             connection.execute(sa.update(runs).where(runs.c.id == run).values(**values))
+            row = connection.execute(sa.select(runs).where(runs.c.id == run)).mappings().one()
+            return RunRow.recorded(dict(row)), current != phase.value
 
-        await self._database.run(change)
-        return await self.get(run)
+        return await self._database.run(change)
 
     async def spent_since(
         self, moment: float, *, repository: str | None = None, installation: int | None = None

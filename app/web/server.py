@@ -31,6 +31,8 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
 _BACKLOG = 1024
+_TICK_SECONDS = 1.0
+"""How often the `Date` of responses is computed."""
 
 
 async def serve(
@@ -61,6 +63,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listening: Callable[[int], None] | None) -> None:
         super().__init__(config)
         self._listening = listening
+        self._exit = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -72,9 +75,16 @@ class _Server(uvicorn.Server):
         if self._listening is not None and sockets:
             self._listening(sockets[0].getsockname()[1])
 
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second whether it should exit."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exit.wait(), _TICK_SECONDS)
+
     async def exit_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.should_exit = True
+        self._exit.set()
 
 
 def _config(app: ASGIApp, header_seconds: float, drain_seconds: float) -> uvicorn.Config:

@@ -36,11 +36,8 @@ async def announce(
     services: Services, run: RunInput, phase: Phase, *, plan: list[PlanItem] | None = None
 ) -> None:
     """Show the run's progress. Failures are logged: a status update must not stop the work."""
-    row = await services.runs.get(run.id)
-    new_phase = row.phase is not phase
-    row = await services.runs.enter(run.id, phase)
-    if plan is not None:
-        row = await services.runs.update(run.id, plan=[item.model_dump() for item in plan])
+    recorded = None if plan is None else [item.model_dump() for item in plan]
+    row, new_phase = await services.runs.enter(run.id, phase, plan=recorded)
     context = status_context(services, row)
     warned = frozenset(each.which for each in context.nearly) | _refusal(row)
     is_due = (

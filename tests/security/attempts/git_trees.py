@@ -12,6 +12,7 @@ from app.errors import HonkError
 from app.git.checkout import Workspace
 from app.git.command import GIT, GitError
 from app.git.packing import pack
+from app.git.snapshots import snapshots_of
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
 from tests.support.malformed import commit_by, tree_of
 from tests.support.workspaces import REPO, World, run_git
@@ -43,8 +44,10 @@ def _packed_by_hand(cwd: Path, *words: str, revisions: str = "", into: bytes = b
 
 
 async def packed(world: World, workspace: Workspace) -> str:
-    """The product's way."""
+    """The product's ways, which have to agree: at the end of the work, and twice during it."""
     found = await pack(workspace, world.workspaces)
+    async with snapshots_of(workspace, world.workspaces) as snapshots:
+        assert [await snapshots.take() for _ in range(2)] == [found.tree] * 2
     mirror = world.mirrors.path(REPO)
     listed = run_git(mirror, "ls-tree", "-r", found.tree)
     shown = [

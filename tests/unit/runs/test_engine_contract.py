@@ -117,3 +117,25 @@ async def test_what_is_handed_over_has_not_died(database: Database) -> None:
         (left,) = client.list_workflows()
     assert (left.status, left.queue_name, left.queue_partition_key) == ("ENQUEUED", "runs", "a")
     assert left.recovery_attempts == 0
+
+
+async def test_how_often_the_queues_are_polled_can_be_changed(database: Database) -> None:
+    @DBOS.workflow(name=queue.ATTEMPT)
+    async def attempt() -> None:
+        pass
+
+    async with engine.running(database, executor="alive"):
+        for busy in (False, True, True):
+            await queue.poll_at(busy=busy)
+            found = [await _interval(name) for name in (queue.INTAKE_QUEUE, queue.RUNS_QUEUE)]
+            often = [queue.INTAKE_POLL_SECONDS, queue.RUNS_POLL_SECONDS]
+            seldom = [queue.IDLE_INTAKE_POLL_SECONDS, queue.IDLE_RUNS_POLL_SECONDS]
+            assert found == (often if busy else seldom)
+        await _enqueue(database)
+        await _until(lambda: _is("a", "SUCCESS"))
+
+
+async def _interval(name: str) -> float:
+    found = await DBOS.retrieve_queue_async(name)
+    assert found is not None
+    return await found.get_polling_interval_sec_async()
