@@ -1,4 +1,5 @@
-"""Leaves the commit and the day in a wheel or source distribution, for `honk --version`."""
+"""Leaves the commit and the day in a wheel or source distribution, for `honk --version`, and the
+App's manifest in a wheel, for `honk init`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,12 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before it collects files. `version` is "editable" or "standard"."""
-        if version == "editable" or (Path(self.root) / _FILE).exists():
+        if version == "editable":
+            return
+        if self.target_name == "wheel":
+            manifest = Path(self.root) / "manifest.yml"
+            build_data["force_include"][str(manifest)] = "app/installer/manifest.yml"
+        if (Path(self.root) / _FILE).exists():
             return
         self._folder = tempfile.TemporaryDirectory(prefix="honk-build-")
         path = Path(self._folder.name) / "build.json"

@@ -26,7 +26,13 @@ UNREACHABLE_HOOK = f"https://honk.invalid{WEBHOOK_PATH}"
 NAME_LENGTH = 34
 """The longest name of an App on GitHub."""
 
-_FILE = Path(__file__).parent / "manifest.yml"
+_PACKAGE = Path(__file__).parent
+_FILE = next(
+    each
+    for each in (_PACKAGE / "manifest.yml", _PACKAGE.parents[1] / "manifest.yml")
+    if each.is_file()
+)
+"""A wheel has it here, a checkout at its root."""
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9-]+")
 _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?")
 
