@@ -51,7 +51,7 @@ def _follow(tab: Browser, page: str) -> None:
     tab.find("#plan .done", "Turn minus into plus")
     tab.find("#tests", "Fixed, its test unchanged: 1")
     tab.find(".links a", "Pull request #")
-    assert tab.run("return window.neverLeft"), "the page was loaded anew"
+    assert tab.run("return window.neverLeft"), "the page was reloaded"
     width, room = tab.run("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= room
     small = tab.run(

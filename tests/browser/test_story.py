@@ -39,7 +39,7 @@ def _watch_it_happen(tab: Browser, size: tuple[int, int], page: str) -> None:
     tab.find(".by-bot", "Done.")
     tab.find(".by-bot", "is ready for your review")
     tab.find("#labels", "honk:done")
-    assert tab.run("return window.neverLeft"), "the page was loaded anew"
+    assert tab.run("return window.neverLeft"), "the page was reloaded"
     assert tab.find("#body").get_attribute("value") == "half a thought"
     _fits(tab)
 
@@ -50,7 +50,7 @@ def _watch_it_happen(tab: Browser, size: tuple[int, int], page: str) -> None:
     tab.write("#body", "Thank you.\nWell done.")
     tab.press(".composer button.primary", "Comment")
     tab.find(".said:not(.by-bot)", "Well done.")
-    assert tab.run("return window.neverLeft"), "a comment loaded the page anew"
+    assert tab.run("return window.neverLeft"), "a comment reloaded the page"
     assert tab.find("#body").get_attribute("value") == ""
 
     tab.press(".tabs a", "Checks")

@@ -25,7 +25,7 @@ async def test_an_attempt_is_stopped_and_its_control_is_not(
     assert control.through, control
 
 
-def test_every_attempt_has_a_name_of_its_own() -> None:
+def test_every_attempt_has_a_unique_name() -> None:
     names = [attempt.name for attempt in ALL]
     assert len(set(names)) == len(names)
     assert set(SHORT) <= set(names)

@@ -85,7 +85,7 @@ async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(acp: H
     assert subject.check.conclusion == "success"
 
 
-async def test_what_is_said_while_it_works_joins_the_run(acp: Harness) -> None:
+async def test_a_comment_while_it_works_joins_the_run(acp: Harness) -> None:
     subject = await acp.subject(plays=script([FIX], [VERIFY], [FINISH]))
     async with subject.thinking():
         await subject.label()

@@ -82,7 +82,7 @@ async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(
     assert subject.pull.pull.head_sha == head
 
 
-async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> None:
+async def test_a_comment_while_it_works_joins_the_run(harness: Harness) -> None:
     subject = await harness.subject(files=FILES, plays=script(*FIX, [own("verify")], [FINISH]))
     async with subject.thinking():
         await subject.label()

@@ -79,7 +79,7 @@ def test_the_playground_names_the_packages_it_needs(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_missing_is_said_without_a_traceback(tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_without_a_traceback(tmp_path: Path) -> None:
     done = _honk("serve", HONK_HOME=str(tmp_path))
     assert done.returncode == 1
     assert "GITHUB_APP_ID is not set" in done.stderr
@@ -239,7 +239,7 @@ def test_looking_on_a_fresh_machine_makes_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("user", ["0", "1000"])
-def test_without_user_namespaces_the_worker_refuses_and_doctor_tells(
+def test_without_user_namespaces_the_worker_refuses_and_doctor_reports_it(
     user: str, tmp_path: Path
 ) -> None:
     closed = ["bwrap", "--unshare-user", "--uid", user, "--gid", user, "--disable-userns"]

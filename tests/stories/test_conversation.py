@@ -79,7 +79,7 @@ async def test_stop_works_while_the_model_is_rate_limited(harness: Harness) -> N
     assert subject.labels == ["honk:needs-you"]
 
 
-async def test_who_waits_for_the_tests_of_another_run_is_stopped_all_the_same(
+async def test_a_run_that_waits_for_the_tests_of_another_can_be_stopped(
     harness: Harness,
 ) -> None:
     files = {**PROJECT, ".github/honk.yml": b"verify: ['sleep 300']\n"}
@@ -110,7 +110,7 @@ async def test_taking_the_label_off_stops(harness: Harness) -> None:
     assert subject.pulls == []
 
 
-async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> None:
+async def test_a_comment_while_it_works_joins_the_run(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     async with subject.thinking():
         await subject.label()
@@ -126,7 +126,7 @@ async def test_what_is_said_while_it_works_joins_the_run(harness: Harness) -> No
     assert [r.content for r in subject.issue.comments[-2].reactions] in (["eyes"], [])
 
 
-async def test_what_is_said_too_late_starts_the_next_attempt(harness: Harness) -> None:
+async def test_a_comment_that_comes_too_late_starts_the_next_attempt(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH], [FINISH]))
     await subject.label()
     await harness.until(lambda: "Running tests" in str(subject.ours), "it does not verify")
@@ -137,7 +137,7 @@ async def test_what_is_said_too_late_starts_the_next_attempt(harness: Harness) -
     assert len(subject.pulls) == 1
 
 
-async def test_what_is_said_in_the_moment_of_its_end_starts_the_next_attempt(
+async def test_a_comment_at_the_moment_a_run_ends_starts_the_next_attempt(
     harness: Harness,
 ) -> None:
     subject = await harness.subject(
@@ -198,7 +198,7 @@ async def test_a_message_to_a_failing_attempt_starts_one_more_only(
     assert subject.labels == ["honk:failed"]
 
 
-async def test_a_stop_is_for_what_was_said_before_it_too(harness: Harness) -> None:
+async def test_a_stop_covers_earlier_requests_too(harness: Harness) -> None:
     subject = await harness.subject(plays=script(ENDLESS, [FIX], [FINISH]))
     await subject.label()
     await subject.at_work()
@@ -232,7 +232,7 @@ async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     assert subject.labels == ["honk:done"]
 
 
-async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(harness: Harness) -> None:
+async def test_two_people_who_continue_at_once_continue_it_once(harness: Harness) -> None:
     subject = await harness.subject(
         permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
     )
@@ -242,7 +242,9 @@ async def test_two_who_let_it_go_on_at_once_let_it_go_on_once(harness: Harness) 
     await subject.settled()
     looks = harness.github.faults.answer("POST", "/graphql$", 0, delay=8.0)
     await subject.comment("/honk continue")
-    await harness.until(lambda: looks not in harness.github.faults.answers, "nobody looks")
+    await harness.until(
+        lambda: looks not in harness.github.faults.answers, "the request is never sent"
+    )
     await subject.comment("/honk continue", by="walter")
     await subject.settled(endings=2)
 
@@ -354,7 +356,7 @@ async def test_status_and_help_are_answered(harness: Harness) -> None:
     assert sum("`/honk ready`" in answer for answer in answers) == 1
 
 
-async def test_nothing_to_stop_and_nothing_to_continue_are_said(harness: Harness) -> None:
+async def test_nothing_to_stop_and_nothing_to_continue_are_reported(harness: Harness) -> None:
     subject = await harness.subject()
     await subject.comment("/honk stop")
     assert "Nothing to stop" in await subject.refused()

@@ -67,7 +67,7 @@ async def test_a_review_without_a_command_does_nothing(harness: Harness) -> None
     subject = await proposal(harness)
     comments = [{"path": "calc.py", "line": BROKEN.count(b"\n"), "body": "Twice is not triple."}]
     await harness.github.review(
-        subject.repository, subject.number, OWNER, "Please mend it", "REQUEST_CHANGES", comments
+        subject.repository, subject.number, OWNER, "Please fix it", "REQUEST_CHANGES", comments
     )
     await harness.github.drained()
     codes = {
@@ -196,7 +196,7 @@ async def test_running_a_check_again_is_a_retry(harness: Harness) -> None:
     assert statuses[1].minimised is None
 
 
-async def test_who_may_not_write_presses_in_vain(harness: Harness) -> None:
+async def test_a_button_does_nothing_without_write_access(harness: Harness) -> None:
     subject = await proposal(harness, [FIX_TRIPLE], [FINISH])
     before = await head_of(subject, "triple")
     await subject.comment("/honk triple should triple")

@@ -53,7 +53,7 @@ async def test_where_all_is_well(harness: Harness) -> None:
     assert "refs/honk/doctor" not in await subject.git("for-each-ref")
 
 
-async def test_what_stands_in_the_way_is_named(harness: Harness) -> None:
+async def test_obstacles_are_named(harness: Harness) -> None:
     github, name = harness.github, "sickbay/calc"
     files = {"notes.txt": b"no tests\n", ".github/honk.yml": b"budget: {per_day_usd: 0.00001}\n"}
     permissions = {OWNER: "admin"}

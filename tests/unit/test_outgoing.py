@@ -50,7 +50,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("api", "server"), PAIRS)
-def test_each_address_tells_the_other(
+def test_each_address_names_the_other(
     api: str, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (server_of(api), api_of(server)) == (server, api)
@@ -331,7 +331,7 @@ async def test_a_proxy_that_wants_a_password_gets_it(company: Network, encrypted
             await client.get(url)
 
 
-async def test_git_says_whom_it_does_not_trust_and_what_the_proxy_refuses(company: Network) -> None:
+async def test_git_names_untrusted_certificates_and_proxy_refusals(company: Network) -> None:
     _, outgoing = company
     for url, given, error in (
         ("https://github.corp.test/a/b.git", replace(outgoing, bundle=None), GitUntrustedError),

@@ -213,7 +213,7 @@ def parsed(printed: str, code: int = 0) -> VerifierResult:
         ("There is no cargo here.\n", 127, "`cargo` is not installed"),
     ],
 )
-def test_what_is_no_report_is_said(printed: str, code: int, problem: str | None) -> None:
+def test_output_that_is_no_report_is_rejected(printed: str, code: int, problem: str | None) -> None:
     result = parsed(printed, code)
     assert (problem or "") in (result.problem or "")
     assert result.complete == (problem is None)

@@ -86,8 +86,8 @@ async def test_eslint_prettier_and_tsc_before_and_after(project: MakeProject) ->
     before = await results_of()
     assert told(before) == FOUND_IN_JAVASCRIPT
     above = {"a.js": "const e = 1;\nexport const f = e;\nvar a = b;\n"}
-    mended = {"c.ts": 'export const c: string = "1";\n', "d.js": "const d = e;\n"}
-    checks = compare(before, await results_of(**above, **mended)).checks
+    fixed = {"c.ts": 'export const c: string = "1";\n', "d.js": "const d = e;\n"}
+    checks = compare(before, await results_of(**above, **fixed)).checks
     assert [(each.file, each.line, each.message) for each in checks.new_failures] == [
         ("d.js", 1, "'e' is not defined. (no-undef)")
     ]
@@ -96,7 +96,7 @@ async def test_eslint_prettier_and_tsc_before_and_after(project: MakeProject) ->
     assert checks.passed == 2
 
 
-async def test_a_tool_that_the_environment_lacks_is_said_to_be_lacking(
+async def test_a_tool_that_is_not_installed_is_reported_as_missing(
     project: MakeProject,
 ) -> None:
     results = await checked(project({"tsconfig.json": "{}"}))

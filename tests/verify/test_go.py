@@ -247,7 +247,7 @@ EVENT = b'{"Action":"%s","Package":"p","Test":"%s"}\n'
         (b"", 137, "signal 9"),
     ],
 )
-def test_what_is_no_report_is_said(printed: bytes, code: int, problem: str) -> None:
+def test_output_that_is_no_report_is_rejected(printed: bytes, code: int, problem: str) -> None:
     result = parsed(printed, code)
     assert problem in (result.problem or "")
     assert not result.complete
@@ -276,7 +276,7 @@ def test_half_a_character_is_no_event(half: bytes) -> None:
     assert outcomes(result) == {"p A": "failed"}
 
 
-def test_nothing_to_run_is_said() -> None:
+def test_nothing_to_run_is_reported() -> None:
     result = parsed(b'{"Action":"skip","Package":"p"}\n')
     assert (result.ran, result.nothing_to_run, result.problem) == (False, True, None)
 

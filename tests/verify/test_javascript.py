@@ -156,7 +156,9 @@ async def test_a_run_that_leaves_with_exit_code_0_has_not_passed(project: MakePr
     assert result.problem == "npm test exited with code 0 and wrote no report"
 
 
-async def test_who_calls_the_script_is_who_wrote_the_lock_file(project: MakeProject) -> None:
+async def test_the_nearest_lock_file_decides_which_tool_runs_the_script(
+    project: MakeProject,
+) -> None:
     script = {"scripts": {"test": "pnpm run unit", "unit": "node --test"}}
     files = {NODE.file: NODE.text, "pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}
     result = await run(checkout(project, NODE, files, **script))

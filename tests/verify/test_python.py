@@ -212,7 +212,9 @@ async def test_nox_where_it_is_the_way(
 
 
 @pytest.mark.parametrize(("file", "name"), [("tox.ini", "tox"), ("noxfile.py", "nox")])
-async def test_what_is_not_installed_is_said(project: MakeProject, file: str, name: str) -> None:
+async def test_what_is_not_installed_is_reported(
+    project: MakeProject, file: str, name: str
+) -> None:
     site = project({file: "[testenv]\n" if name == "tox" else "import nox\n"})
     assert [label(each) for each in found(site)] == [name]
     result = await run(site)

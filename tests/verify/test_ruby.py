@@ -33,7 +33,7 @@ end
 """
 
 
-async def test_rspec_tells_each_example_with_its_place(project: MakeProject) -> None:
+async def test_rspec_reports_each_example_with_its_location(project: MakeProject) -> None:
     needs("ruby")
     result = await run(project({"lib/half.rb": CODE, "spec/half_spec.rb": SPEC}))
     assert (result.verifier, result.problem) == ("rspec", None)
@@ -48,7 +48,7 @@ async def test_rspec_tells_each_example_with_its_place(project: MakeProject) -> 
     assert "expected: 2" in failed.details
 
 
-async def test_minitest_tells_each_test_in_its_folder(project: MakeProject) -> None:
+async def test_minitest_reports_each_test_in_its_folder(project: MakeProject) -> None:
     needs("ruby")
     files = {"gems/half/lib/half.rb": CODE, "gems/half/test/half_test.rb": TEST}
     result = await run(project({**files, "gems/half/Rakefile": ""}))
@@ -72,6 +72,6 @@ async def test_a_file_that_does_not_load_is_a_failure(project: MakeProject) -> N
     assert not result.complete
 
 
-async def test_minitest_without_tests_of_its_own_is_not_chosen(project: MakeProject) -> None:
+async def test_minitest_without_tests_is_not_chosen(project: MakeProject) -> None:
     site = project({"test/half_test.rb": "require 'test/unit'\n", "Gemfile": ""})
     assert choose(None, DirectoryTree(site.spec.workspace)).verifiers == ()

@@ -111,12 +111,12 @@ async def _to_the_model(hidden: str, seen: Clean, folder: Path) -> Outcome:
         repo=RepoName(owner="octo", name="widget"),
         number=1,
         title="Rounding is wrong",
-        body=f"Please mend it.\n\n{hidden}\n",
+        body=f"Please fix it.\n\n{hidden}\n",
         requester="ada",
         base_branch="main",
     )
     message = first_message(assignment, _BOUNDARY, seen=seen)
-    assert "Please mend it." in message
+    assert "Please fix it." in message
     # Turned around, people see other letters in this place; the letters alone are no secret.
     forms = (_BACKWARDS,) if hidden == _BACKWARDS else _FORMS
     found = any(form in message for form in forms)

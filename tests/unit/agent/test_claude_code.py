@@ -168,7 +168,7 @@ async def test_another_version_is_refused_before_the_model_is_asked(tmp_path: Pa
     assert "HONK_CLAUDE_CODE_PATH" in failed.next_step
 
 
-async def test_one_that_exits_is_told_with_its_last_line(tmp_path: Path) -> None:
+async def test_one_that_exits_is_reported_with_its_last_line(tmp_path: Path) -> None:
     text = "print('no such option --verbose', file=sys.stderr); sys.exit(9)"
     failed = await _fails(tmp_path, text)
     assert failed.message == (
@@ -191,7 +191,7 @@ async def test_one_that_says_nothing_more(tmp_path: Path) -> None:
     assert "[debug] hm" in failed.message
 
 
-async def test_one_that_ignores_a_stop_is_gone_all_the_same(tmp_path: Path) -> None:
+async def test_one_that_ignores_a_stop_is_killed(tmp_path: Path) -> None:
     deaf = "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
     beat = "while True: open('beat', 'a').write('x'); time.sleep(0.02)"
     path = a_program(tmp_path, deaf + INTRODUCE % cli.VERSION + beat)
@@ -250,7 +250,7 @@ async def test_a_request_that_is_none_is_answered_with_an_error(tmp_path: Path) 
 # Settings.
 
 
-def test_without_a_cli_the_operator_is_told(tmp_path: Path) -> None:
+def test_without_a_cli_the_operator_gets_a_hint(tmp_path: Path) -> None:
     settings = Settings(
         _env_file=None, anthropic_api_key="key", HONK_CLAUDE_CODE_PATH=tmp_path / "claude"
     )

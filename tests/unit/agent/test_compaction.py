@@ -221,7 +221,7 @@ async def test_an_api_that_refuses_to_summarize_is_asked_once() -> None:
     assert sum("compaction" in body for body in server.requests) == 1
 
 
-async def test_a_first_message_that_never_fits_is_said_plainly() -> None:
+async def test_a_first_message_that_never_fits_is_reported_plainly() -> None:
     script = "turns: [{say: x, fault: prompt_too_long, times: 99}]"
     async with asking(script) as (model, server):
         with pytest.raises(UserError, match="does not fit"):

@@ -229,7 +229,7 @@ async def test_a_wrong_key_is_refused_and_never_seen(caplog: pytest.LogCaptureFi
     assert KEY not in caplog.text
 
 
-def test_no_key_is_said_at_once() -> None:
+def test_a_missing_key_is_reported_at_once() -> None:
     with pytest.raises(UserError, match="No model configured"):
         anthropic_api("")
 

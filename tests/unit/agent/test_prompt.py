@@ -16,7 +16,7 @@ from tests.support.model_api import assignment
 BOUNDARY = "0123456789abcdef0123456789abcdef"
 
 
-def test_the_first_message_tells_everything() -> None:
+def test_the_first_message_has_everything() -> None:
     message = first_message(
         assignment(
             request="/honk fix it, please",

@@ -240,7 +240,7 @@ def test_a_script_comes_from_a_file(tmp_path: Path) -> None:
     assert turn.stop_reason == "tool_use"
 
 
-async def test_without_a_key_of_its_own_any_key_will_do() -> None:
+async def test_without_a_configured_key_any_key_will_do() -> None:
     scripted = ScriptedModel(default=lambda _: ScriptedTurn(say="Hi."))
     async with serving(scripted.app) as url, httpx2.AsyncClient(base_url=url) as client:
         client.headers.update({**HEADERS, "x-api-key": "anything"})

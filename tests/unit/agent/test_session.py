@@ -41,7 +41,7 @@ turns:
   - use:
       - str_replace_based_edit_tool:
           {command: str_replace, path: /workspace/a.py, old_str: "+ 2", new_str: "+ 1"}
-      - plan: {items: [{text: "Mend it", done: true}, {text: "Test it", done: false}]}
+      - plan: {items: [{text: "Fix it", done: true}, {text: "Test it", done: false}]}
   - think: "Now the tests."
     use: [{verify: {}}]
   - use: [{finish: {summary: "Mended.", not_done: "", how_to_check: "Run it."}}]
@@ -75,14 +75,14 @@ async def test_a_whole_run_is_recorded_turn_by_turn() -> None:
     assert len(server.requests) == 4
 
 
-async def test_progress_tells_plan_cost_and_tools() -> None:
+async def test_progress_shows_plan_cost_and_tools() -> None:
     async with asking(FIX) as (model, _):
         desk = Desk(model)
         desk.hands.files.update(FILES)
         await desk.run()
     first, last = desk.progress[0], desk.progress[-1]
     assert (first.turns, first.doing, first.saying) == (1, ("bash",), "Looking around.")
-    assert [(item.text, item.done) for item in last.plan] == [("Mend it", True), ("Test it", False)]
+    assert [(item.text, item.done) for item in last.plan] == [("Fix it", True), ("Test it", False)]
     assert last.turns == 4
     assert last.cost_usd == pytest.approx(sum(t.cost_usd for t in desk.transcript.turns))
 

@@ -194,17 +194,17 @@ async def test_a_view_with_a_range_is_passed_on_as_json() -> None:
     assert seen == [value]
 
 
-async def test_a_search_tells_what_was_found() -> None:
+async def test_a_search_reports_what_was_found() -> None:
     hands = MemoryHands(files={"/workspace/a": "needle"})
     assert (await call(hands, "search", {"pattern": "needle"})).text == "/workspace/a"
     assert await call(hands, "search", {"pattern": "x"}) == ToolResult("Nothing matches.")
 
 
-async def test_verify_tells_what_the_tests_say() -> None:
+async def test_verify_reports_the_test_results() -> None:
     assert await call(MemoryHands(), "verify", {}) == ToolResult("3 passed")
 
 
-async def test_setup_tells_what_came_of_it() -> None:
+async def test_setup_reports_its_outcome() -> None:
     assert await call(MemoryHands(), "setup", {}) == ToolResult("Installed.")
 
 

@@ -106,7 +106,7 @@ def test_the_requester_counts_only_if_the_policy_says_so() -> None:
     assert outcome(given, wrote, requester_counts=True) is Why.CONTRIBUTOR
 
 
-def test_who_told_honk_what_to_do_while_it_worked_does_not_count() -> None:
+def test_the_approval_of_someone_who_instructed_honk_does_not_count() -> None:
     steered = OURS.model_copy(update={"instructors": ("Walter",)})
     assert outcome(reviews("APPROVED"), steered) is Why.REQUESTER
     assert outcome(reviews("APPROVED"), steered, requester_counts=True) is None

@@ -46,7 +46,7 @@ def test_the_same_text_is_the_same_command(text: str) -> None:
 
 
 @given(_MARKDOWN | _COMMANDS)
-def test_a_task_is_what_was_said(text: str) -> None:
+def test_a_task_is_the_text_of_the_request(text: str) -> None:
     command = parse(text, "honk")
     if command is not None:
         said = iter(_ENDS.split(text))

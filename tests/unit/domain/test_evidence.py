@@ -268,7 +268,7 @@ def test_evidence_of_a_proof_with_the_new_configuration_is_new_code() -> None:
         "NoMethodError: undefined method 'old' for an instance of App",
     ],
 )
-def test_an_old_test_that_calls_what_is_gone_says_nothing(message: str) -> None:
+def test_an_old_test_that_calls_removed_code_proves_nothing(message: str) -> None:
     guard = {"it": entry("it", "F").model_copy(update={"message": message})}
     made = evidence({"it": "PF-P", "new": "-F-P"})
     results = cell(entry("other", "P"), *guard.values())

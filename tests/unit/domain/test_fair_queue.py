@@ -33,7 +33,7 @@ def _next(live: list[QueuedRun], limits: ConcurrencyLimits | None = None) -> lis
     return [run.id for run in FairQueue(live, limits or ConcurrencyLimits(), {}).admit()]
 
 
-def test_one_who_asks_after_two_hundred_of_somebody_else_is_next() -> None:
+def test_a_request_after_two_hundred_of_another_user_is_next() -> None:
     crowd = [_run(f"a{n:03}", at=float(n), admitted=n < 4) for n in range(200)]
     late = _run("late", "b/b", 2, at=999.0)
 

@@ -66,7 +66,7 @@ def test_nothing_is_longer_than_its_limit(text: str, limit: int) -> None:
     assert len(sanitize.plain(text, limit=limit)) <= limit
 
 
-def test_what_is_cut_is_said() -> None:
+def test_what_is_cut_is_reported() -> None:
     assert "more characters" in sanitize.fit("x" * 500, 100)
     assert "characters left out" in sanitize.fit_middle("x" * 500, 100)
 

@@ -50,7 +50,7 @@ async def test_a_dropped_lookup_is_repeated_and_a_missing_name_is_not() -> None:
     assert resolver.asked == ["missing.test"]
 
 
-async def test_a_cancelled_lookup_is_made_by_the_next_who_waits() -> None:
+async def test_a_cancelled_lookup_is_made_by_the_next_caller() -> None:
     resolver = Resolver()
     addresses = Addresses((), resolver)
     first = asyncio.create_task(addresses.of("files.test"))

@@ -117,14 +117,14 @@ async def test_a_plain_folder_becomes_one_commit_even_inside_a_repository(
         (_task("no such folder/at all/"), "neither a folder"),
     ],
 )
-async def test_what_cannot_be_had_is_said(
+async def test_what_cannot_be_fetched_is_reported(
     task: EvalTask, said: str, path: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=said):
         await _prepared(task, tmp_path)
 
 
-async def test_a_patch_that_does_not_apply_is_said(path: Path, tmp_path: Path) -> None:
+async def test_a_patch_that_does_not_apply_is_reported(path: Path, tmp_path: Path) -> None:
     task = _task(test_patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n", gold="junk")
     folder, base = await _prepared(task, tmp_path)
     with pytest.raises(UserError, match="`test_patch` does not apply"):

@@ -132,7 +132,7 @@ async def test_failures_of_the_remote_have_kinds(
 
 
 @pytest.mark.parametrize("status", [301, 401])
-async def test_who_asks_for_a_renamed_repository_or_by_an_old_token_may_come_back(
+async def test_a_renamed_repository_or_an_old_token_can_be_retried(
     refusing: str, tmp_path: Path, status: int
 ) -> None:
     heard: list[str] = []

@@ -111,7 +111,7 @@ async def test_tidying_up_is_no_use_and_a_fetch_is(world: World, mirrors: Mirror
     assert time.time() - used < 60
 
 
-async def test_who_waits_for_a_mirror_that_is_dropped_gets_a_new_one(
+async def test_waiting_for_a_mirror_that_is_dropped_yields_a_new_one(
     world: World, mirrors: Mirrors, tmp_path: Path
 ) -> None:
     head = world.origin.commit()

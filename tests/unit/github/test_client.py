@@ -128,7 +128,7 @@ async def test_what_is_missing_or_in_the_way_is_looked_for_once_more(
         await bench.client.send(READ)
 
 
-async def test_who_has_a_use_for_a_404_gets_it_at_once_unless_it_was_just_created(
+async def test_a_404_that_the_caller_handles_is_returned_at_once_unless_just_created(
     bench: Bench,
 ) -> None:
     missing = Reply(404, {"message": "Not Found"})
@@ -296,7 +296,7 @@ async def test_all_tasks_share_one_connection(bench: Bench) -> None:
         ("http://127.0.0.1:1/api/v3/", "http://127.0.0.1:1/api/graphql"),
     ],
 )
-async def test_graphql_lies_beside_the_rest_api(api: str, graphql: str) -> None:
+async def test_graphql_is_next_to_the_rest_api(api: str, graphql: str) -> None:
     app = GitHubApp("7", SecretStr(private_key()), api, "https://github.example")
     assert app.graphql_url == graphql
 

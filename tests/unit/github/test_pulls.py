@@ -85,7 +85,7 @@ async def test_a_diff_is_cut_and_says_so(scene: Scene) -> None:
     assert short.endswith("more bytes are not shown.")
 
 
-async def test_a_diff_that_github_refuses_is_said(bench: Bench) -> None:
+async def test_a_diff_that_github_refuses_is_reported(bench: Bench) -> None:
     words = "Sorry, the diff exceeded the maximum number of lines (20000)"
     path = "/repos/octo/widget/pulls/3"
     bench.github.reply("GET", path, Reply(406, {"message": words}))

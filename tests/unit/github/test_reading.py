@@ -318,7 +318,7 @@ async def test_a_pull_request_of_a_fork_is_not_ours(bench: Bench) -> None:
         await pulls.ensure_pull_request(bench.client, "honk/1-x", "main", "T", "b", False)
 
 
-async def test_nothing_to_merge_is_said(bench: Bench) -> None:
+async def test_nothing_to_merge_is_reported(bench: Bench) -> None:
     refusal = {"message": "Validation Failed", "errors": [{"message": "No commits between a"}]}
     bench.github.reply("GET", f"{REPO}/pulls", Reply(200, []))
     bench.github.reply("POST", f"{REPO}/pulls", Reply(422, refusal))

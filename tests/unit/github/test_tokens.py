@@ -74,7 +74,7 @@ async def test_twenty_cold_calls_share_one_token_request(bench: Bench) -> None:
     assert len(bench.github.requests("GET", ISSUE)) == 20
 
 
-async def test_one_who_gives_up_does_not_take_the_token_from_the_others(bench: Bench) -> None:
+async def test_a_caller_that_gives_up_does_not_take_the_token_from_the_others(bench: Bench) -> None:
     bench.github.mint_delay = 0.1
     first = asyncio.create_task(read(bench))
     await asyncio.sleep(0.02)

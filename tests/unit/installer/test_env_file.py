@@ -92,7 +92,9 @@ def test_a_link_keeps_leading_to_its_file(tmp_path: Path) -> None:
     assert (tmp_path / "there").read_text() == "A=1\nB=2\n"
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_anything_happens(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_happens(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "not" / "there"
     env = EnvFile(folder / ".env")
     for attempt in (env.check_writable, lambda: env.add({"A": "1"})):

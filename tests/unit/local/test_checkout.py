@@ -118,7 +118,7 @@ async def test_applying_makes_a_branch_and_changes_nothing_else(path: Path, tmp_
     assert not (tmp_path / "hook-ran").exists()
 
 
-async def test_a_branch_that_cannot_be_made_is_said(path: Path) -> None:
+async def test_a_branch_that_cannot_be_created_is_reported(path: Path) -> None:
     checkout = await checkouts.read_checkout(path)
     await asyncio.to_thread(_git, path, "branch", "honk")
     with pytest.raises(UserError, match="cannot be made"):

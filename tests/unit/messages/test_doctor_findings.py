@@ -55,7 +55,7 @@ def test_a_rule_cannot_break_out_of_its_line() -> None:
     assert found.text == code
 
 
-def test_the_head_tells_how_much_there_is_to_do() -> None:
+def test_the_heading_shows_how_much_there_is_to_do() -> None:
     good = RepositoryFinding(mark="good", about="a", text="fine.")
     unknown = doctor_findings.not_seen("b", "Away.")
     assert doctor_findings.report([good]).startswith("**Everything works**.")

@@ -159,7 +159,7 @@ def change(text: str, **more: Any) -> dict[str, Any]:
     return {"message": "m", "content": base64.b64encode(text.encode()).decode()} | more
 
 
-async def test_a_file_is_written_by_who_has_seen_it(world: World) -> None:
+async def test_only_a_file_that_was_read_can_be_written(world: World) -> None:
     made = await world.repo("PUT", "/contents/docs/n.md", change("one", branch="main"))
     assert made.status_code == 201
     assert made.json()["commit"]["verification"]["verified"] is True

@@ -56,7 +56,7 @@ async def test_faults_reach_git(world: World) -> None:
     await world.git("push", "-q", "origin", "main", folder="work")
 
 
-async def test_the_log_tells_who_asked_for_what(world: World) -> None:
+async def test_the_log_records_who_asked_for_what(world: World) -> None:
     seen: list[RequestRecord] = []
     world.github.observers.append(seen.append)
     token = await world.token()

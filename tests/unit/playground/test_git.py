@@ -79,7 +79,7 @@ async def test_any_commit_can_be_fetched_by_its_sha(world: World) -> None:
     assert listed.split() == [sha, "refs/honk/run-1"]
 
 
-async def test_workflow_files_want_a_permission_of_their_own(world: World) -> None:
+async def test_workflow_files_need_a_separate_permission(world: World) -> None:
     token = await world.token()
     await world.clone(token)
     await world.commit(".github/workflows/ci.yml", "on: push\n", "ci")

@@ -12,7 +12,7 @@ from .conftest import REPO, World
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_who_has_it_already_gets_nothing_and_pays_nothing(world: World) -> None:
+async def test_a_matching_etag_gets_nothing_and_costs_nothing(world: World) -> None:
     token, other = await world.token(), world.github.token_for("owner")
     first = await world.repo("GET", "", token=token)
     tag = first.headers["etag"]
@@ -70,7 +70,7 @@ async def test_an_answer_breaks_off_after_its_effect(world: World) -> None:
     assert (await world.repo("GET", "/issues/1/comments", token=token)).status_code == 200
 
 
-async def test_what_stands_before_the_api_answers_in_html(world: World) -> None:
+async def test_a_proxy_in_front_of_the_api_answers_in_html(world: World) -> None:
     token = await world.token()
     world.github.faults.answer("GET", r"/issues$", 502, UNICORN)
     answer = await world.repo("GET", "/issues", token=token)

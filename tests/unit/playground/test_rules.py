@@ -158,7 +158,7 @@ async def test_push_rulesets_hold_for_hidden_refs(world: World) -> None:
     await world.git("push", "-q", world.remote(await world.token()), hidden, folder="work")
 
 
-async def test_who_passes_by_a_ruleset(world: World) -> None:
+async def test_bypass_actors_of_a_ruleset(world: World) -> None:
     github = world.github
     us = {"actor_id": 7, "actor_type": "Integration", "bypass_mode": "always"}
     admins = {"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always"}

@@ -100,7 +100,7 @@ async def test_more_than_was_granted_is_refused(world: World, wanted: dict[str, 
     assert (await world.ask("POST", path, wanted)).status_code == 422
 
 
-async def test_each_door_wants_its_own_key(world: World) -> None:
+async def test_each_entrance_needs_its_own_key(world: World) -> None:
     token = await world.token()
     assert (await world.ask("GET", "/app", token=token)).status_code == 401
     assert (await world.ask("GET", f"/repos/{REPO}/issues")).status_code == 403
@@ -143,7 +143,7 @@ async def test_a_custom_role_keeps_its_name(world: World) -> None:
     assert (answer["permission"], answer["role_name"]) == ("write", "release-crew")
 
 
-async def test_every_answer_tells_the_rate(world: World) -> None:
+async def test_every_answer_has_the_rate_limit(world: World) -> None:
     token = await world.token()
     before = await world.repo("GET", "", token=token)
     after = await world.repo("GET", "/nothing", token=token)
@@ -157,7 +157,7 @@ async def test_every_answer_tells_the_rate(world: World) -> None:
     assert renewed.status_code == 200
 
 
-async def test_each_installation_has_an_hour_of_its_own(world: World) -> None:
+async def test_each_installation_has_a_different_hour(world: World) -> None:
     other = world.github.install("stranger")
     path = f"/app/installations/{other.id}/access_tokens"
     ours, theirs = await world.token(), (await world.ask("POST", path, {})).json()["token"]

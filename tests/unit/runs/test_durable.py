@@ -26,7 +26,7 @@ async def _waits(room: ReleasableSemaphore) -> None:
         await retry_or_fail("wait", _away([]))
 
 
-async def test_who_waits_for_a_service_leaves_its_place_to_others() -> None:
+async def test_a_run_that_waits_for_a_service_frees_its_slot() -> None:
     room = ReleasableSemaphore(2)
     waiting = [asyncio.create_task(_waits(room)) for _ in range(4)]
     async with asyncio.timeout(5), room.enter():

@@ -161,7 +161,7 @@ async def test_both_files_are_written_without_secrets(run: RunInput, tmp_path: P
     assert "<details><summary>Output: 41 lines</summary>" in text
 
 
-async def test_what_cannot_be_exported_is_said(run: RunInput, tmp_path: Path) -> None:
+async def test_a_failed_export_is_reported(run: RunInput, tmp_path: Path) -> None:
     assert "no run 'nowhere'" in (await _honk("export", "nowhere")).output
     assert (await _honk("export", run.id, "-o", "-")).exit_code == 2
     (tmp_path / "file").write_text("")

@@ -39,7 +39,7 @@ async def _is_free(locks: KeyedLocks) -> bool:
         return ours
 
 
-async def test_who_comes_while_one_is_let_in_waits_for_that_one() -> None:
+async def test_a_caller_waits_for_the_one_inside() -> None:
     locks, within, most = KeyedLocks(), 0, 0
     first, done = asyncio.Event(), asyncio.Event()
 
@@ -76,7 +76,7 @@ async def test_different_keys_do_not_wait() -> None:
         pass
 
 
-async def test_who_is_stopped_waits_no_longer_and_is_not_let_in() -> None:
+async def test_a_stopped_caller_stops_waiting_and_does_not_enter() -> None:
     locks = KeyedLocks()
     within = _Visitor(locks)
     await _turns()
@@ -129,7 +129,7 @@ async def test_a_stop_in_the_moment_of_being_let_in_leaves_it_to_the_next() -> N
         assert await _is_free(locks), turns
 
 
-async def test_who_is_cancelled_leaves_it_to_the_next() -> None:
+async def test_a_cancelled_caller_leaves_the_lock_to_the_next() -> None:
     for turns in range(5):
         locks = KeyedLocks()
         within = _Visitor(locks)

@@ -257,7 +257,7 @@ async def test_a_worker_with_many_open_files_has_sandboxes_too(
             assert (await session.bash("echo there", seconds=20)).output == b"there\n"
 
 
-async def test_who_gives_up_before_the_start_leaves_nothing_open(
+async def test_a_start_that_is_cancelled_leaves_nothing_open(
     sandbox: Sandbox, spec: SandboxSpec
 ) -> None:
     await sh(sandbox, spec, "true")
@@ -566,7 +566,7 @@ async def test_what_fills_the_helpers_own_pipe_is_put_down(tmp_path: Path) -> No
         assert (await session.bash("echo alive", seconds=20)).text == "alive\n"
 
 
-def test_who_still_writes_on_a_disk_that_is_nearly_full_is_ended() -> None:
+def test_a_process_that_keeps_writing_to_a_nearly_full_disk_is_ended() -> None:
     """On a small disk of its own, in a mount namespace that goes with the process."""
     script = f"""
 import subprocess, sys

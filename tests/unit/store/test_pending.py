@@ -97,7 +97,7 @@ def test_every_cause_is_given_up_in_the_end(cause: Cause) -> None:
     assert NEXT_STEPS[cause]
 
 
-async def test_doctor_tells_how_many_wait_and_why(database: Database) -> None:
+async def test_doctor_reports_how_many_wait_and_why(database: Database) -> None:
     settings = Settings(database_url=database.url)
     (none,) = pending_requests(settings)
     assert none.good

@@ -78,7 +78,7 @@ def test_a_change_outside_of_all_projects_affects_all(tmp_path: Path, path: str)
     assert len(kept(tmp_path, files, "beta/x.py", path)) == 2
 
 
-def test_a_plugin_affects_who_never_names_it(tmp_path: Path) -> None:
+def test_a_plugin_affects_tests_that_never_name_it(tmp_path: Path) -> None:
     beta = project("beta")
     beta["beta/pyproject.toml"] += "[project.entry-points.pytest11]\nx = 'beta_code'\n"
     assert len(kept(tmp_path, {**project("alpha"), **beta}, "beta/x.py")) == 2

@@ -170,7 +170,7 @@ TESTED = {
 
 
 @pytest.mark.parametrize(("verifier", "printed"), UNTESTED.values(), ids=UNTESTED)
-def test_a_module_that_was_not_tested_is_said_beside_one_that_fails(
+def test_a_module_that_was_not_tested_is_reported_next_to_one_that_fails(
     verifier: Verifier, printed: str
 ) -> None:
     report = b'<testsuite><testcase classname="c.X" name="a"><failure/></testcase></testsuite>'
@@ -308,7 +308,7 @@ def test_a_finding_keeps_its_name_when_lines_move() -> None:
     assert found(one.format(3, 1))[0].startswith("lib/a.py: no-redef: ")
 
 
-def test_a_tool_that_is_not_there_says_nothing_of_the_code() -> None:
+def test_a_missing_tool_says_nothing_about_the_code() -> None:
     result = Ruff().parse(done(0), {"absent": b""})
     assert (result.tests, result.ran, result.complete) == ((), False, False)
     assert result.note is not None

@@ -68,7 +68,7 @@ class Through:
 
 
 async def ask(asks: Canned | Through) -> Judgement:
-    return await judge(asks, "Mend the total", "-a\n+b\n", "3 fixed", boundary=BOUNDARY)
+    return await judge(asks, "Fix the total", "-a\n+b\n", "3 fixed", boundary=BOUNDARY)
 
 
 async def test_a_pass_and_its_cost() -> None:
@@ -78,7 +78,7 @@ async def test_a_pass_and_its_cost() -> None:
     assert found.usd == 0.5
     assert feedback(found) is None
     (asked,) = canned.asked
-    assert all(part in asked for part in ("Mend the total", "-a\n+b\n", "3 fixed"))
+    assert all(part in asked for part in ("Fix the total", "-a\n+b\n", "3 fixed"))
 
 
 async def test_a_veto_says_what_to_change() -> None:

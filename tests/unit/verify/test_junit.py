@@ -165,7 +165,7 @@ def test_bytes_that_are_not_utf8_do_not_lose_the_tests() -> None:
     assert test.id == "a::caf\N{REPLACEMENT CHARACTER}"
 
 
-def test_an_encoding_of_its_own_has_no_say() -> None:
+def test_a_declared_encoding_is_ignored() -> None:
     report = b'<?xml version="1.0" encoding="utf-7"?><testsuites><testcase name="b"/></testsuites>'
     assert len(read_junit(report, node_prefix).tests) == 1
 

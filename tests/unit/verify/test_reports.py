@@ -59,12 +59,12 @@ def test_a_failure_comes_with_its_message_and_its_lines() -> None:
     )
 
 
-def test_what_failed_before_is_said_to_have() -> None:
+def test_tests_that_failed_before_are_reported_as_such() -> None:
     same = results(test("a", FAILED))
     assert "FAILED a, failed before too" in for_agent(same, same)
 
 
-def test_tests_that_vanished_are_said() -> None:
+def test_tests_that_vanished_are_reported() -> None:
     words = for_agent(
         results(test("a", PASSED), test("s", SKIPPED)),
         results(test("a", PASSED), test("b", PASSED), test("s", PASSED)),

@@ -127,7 +127,7 @@ ok 4 (unnamed assert)
 """
 
 
-def test_tape_reports_what_stands_under_each_name() -> None:
+def test_tape_reports_what_is_under_each_name() -> None:
     done = Completed(1, b"", 0, timed_out=False, killed=None, seconds=1.0)
     result = Tape("", "tape").parse(done, {STDOUT: TAPE.encode()})
     assert [(test.id, test.outcome) for test in result.tests] == [

@@ -82,7 +82,7 @@ def test_the_title_says_what_is_still_wrong() -> None:
     assert compare(before, after).title == "No new failures, 1 fixed, 2 failing before and after"
 
 
-def test_one_new_failure_is_said_in_the_singular() -> None:
+def test_one_new_failure_is_in_the_singular() -> None:
     assert compare(simple(a=PASSED), simple(a=FAILED)).title == "1 new failure"
 
 
@@ -229,7 +229,7 @@ def check(outcome: TestOutcome, message: str = "", *, whole_run: bool = True) ->
         ([check(PASSED)], [check(FAILED)], "new_failures", "failure"),
         ([check(FAILED, "2 findings")], [check(FAILED, "1 finding")], "still_failing", "success"),
         ([check(FAILED)], [check(PASSED)], "fixed", "success"),
-        # Told one by one, a finding that is gone is mended; nobody calls it a removed test.
+        # When findings are listed one by one, one that is gone is fixed: it is not a removed test.
         ([check(FAILED), check(PASSED)], [], "fixed", "success"),
         ([check(PASSED)], [], None, "success"),
         ([], [check(FAILED)], "new_failures", "failure"),

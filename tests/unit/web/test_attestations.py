@@ -107,7 +107,7 @@ async def test_to_others_it_does_not_exist(site: Site) -> None:
     assert "signed" not in hidden.text
 
 
-async def test_who_is_not_signed_in_comes_back_after_signing_in(site: Site) -> None:
+async def test_a_visitor_returns_to_the_page_after_signing_in(site: Site) -> None:
     answer = await site.get(PATH)
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/login?then=%2Fattestations%2F{ID}"

@@ -232,7 +232,7 @@ async def test_a_database_that_does_not_answer_is_away() -> None:
         assert (await site.deliver("issues", LABELED)).status == 503
 
 
-async def test_a_bug_of_ours_tells_nothing(site: Site) -> None:
+async def test_an_internal_error_reveals_nothing(site: Site) -> None:
     site.intake.broken = True
     answer = await site.deliver("issues", LABELED)
     assert answer.status == 500
