@@ -79,17 +79,23 @@ async def _policy_error(
     """
     if preparation.target.base_branch != attempt.run.trigger.default_branch:
         return None
-    repo, mirrors = attempt.run.trigger.repository, attempt.services.mirrors
-    names = policies.POLICY_PATH, policies.OTHER_POLICY_PATH
-    changes = await mirrors.changes(repo, preparation.comparison.commit, head)
-    if not any(each.path in names for each in changes):
+    after = await _policy_files(attempt, head)
+    base = preparation.comparison.commit
+    if after == (None, None) or after == await _policy_files(attempt, base):
         return None
-    yml, yaml = [await mirrors.read_blob(repo, head, name, _MOST_BYTES) for name in names]
     try:
-        policies.read(*policies.choose(yml, yaml), engines=engines.NAMES)
+        policies.read(*policies.choose(*after), engines=engines.NAMES)
     except UserError as problem:
         return problem
     return None
+
+
+async def _policy_files(attempt: Attempt, commit: CommitSha) -> tuple[bytes | None, bytes | None]:
+    """The policy file's content in a commit, under each of its two names."""
+    repo, mirrors = attempt.run.trigger.repository, attempt.services.mirrors
+    yml = await mirrors.read_blob(repo, commit, policies.POLICY_PATH, _MOST_BYTES)
+    yaml = await mirrors.read_blob(repo, commit, policies.OTHER_POLICY_PATH, _MOST_BYTES)
+    return yml, yaml
 
 
 async def _skips(attempt: Attempt, preparation: Preparation, head: CommitSha) -> bool:
