@@ -22,7 +22,7 @@ class EnvFile:
     """A `.env` file. It is always written whole, by renaming, and readable by its owner alone."""
 
     def __init__(self, path: Path) -> None:
-        # A link keeps leading to the file that it led to.
+        # A symlink keeps its target.
         self.path = path.absolute().resolve()
 
     def values(self) -> dict[str, str]:

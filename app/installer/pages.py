@@ -66,7 +66,7 @@ class Visitor:
     given: Mapping[str, str] = field(default_factory=dict)
     """What was typed about the App, to be corrected."""
     said: str = ""
-    """What the next page says first: a problem with what was just done."""
+    """A problem with the last action; the next page shows it at the top."""
 
     def new_state(self) -> str:
         """A state for one more form; the oldest ones are forgotten."""
@@ -136,7 +136,7 @@ class InstallerPages:
         application.router.redirect_slashes = False
         return application
 
-    # -- who may ask
+    # -- access
 
     def _guarded(self, handler: Handler, *, known: bool = True) -> Handler:
         """Answer only this machine's own browser; `known`: only with the cookie."""
@@ -384,7 +384,7 @@ def _check_host(request: Request) -> None:
 
 
 def _cookie_name(request: Request) -> str:
-    """Cookies know no ports, so that two starts do not overwrite each other's."""
+    """Cookies ignore ports: with the port in the name, two starts keep separate cookies."""
     return f"honk-init-{urlsplit('//' + request.headers['host']).port or 80}"
 
 

@@ -24,7 +24,7 @@ from app.web.server import serve
 
 _HOST = "127.0.0.1"
 _UNUSED_PORT = 8137
-"""In the address that GitHub sends a browser to when no page is there to receive it."""
+"""In the address that GitHub sends a browser to when there is no page to receive it."""
 _STATE = re.compile(r"[A-Za-z0-9_-]+")
 
 Ask = Callable[[str], str]

@@ -70,7 +70,7 @@ class BackgroundWork(Generic[T]):
 
     @property
     def runs(self) -> bool:
-        """Whether it is at work."""
+        """Whether it is running."""
         return self._task is not None and not self._task.done()
 
     def start(self, about: str, work: Callable[[], Awaitable[T]]) -> None:
@@ -143,9 +143,9 @@ class Wizard:
     env: EnvFile
     choice: AppChoice = field(default_factory=AppChoice)
     unsaved: NewApp | None = None
-    """An App whose secrets could not be written yet: GitHub tells them only once."""
+    """An App whose secrets could not be written yet: GitHub shows them only once."""
     code: str = ""
-    """A code that GitHub did not answer to; it stays good for an hour."""
+    """A code that GitHub did not respond to; it remains valid for an hour."""
     doctor: BackgroundWork[tuple[DoctorSection, ...]] = field(default_factory=BackgroundWork)
     deliveries: BackgroundWork[str] = field(default_factory=BackgroundWork)
     probe: BackgroundWork[str] = field(default_factory=BackgroundWork)
@@ -153,7 +153,7 @@ class Wizard:
     _app: tuple[float, str, App] | None = None
     _installed: tuple[float, str, tuple[InstalledAccount, ...]] | None = None
     _models: dict[str, str] = field(default_factory=dict)
-    """What came of trying each key of the model: a problem, or empty."""
+    """The result of trying each model key: a problem, or empty."""
 
     async def close(self) -> None:
         """Stop what runs, and close connections."""
@@ -162,10 +162,10 @@ class Wizard:
         if self._github is not None:
             await self._github[1].close()
 
-    # -- how far it is
+    # -- progress
 
     async def progress(self) -> InstallProgress:
-        """Ask the settings, GitHub and the model. Raises UserError for invalid settings."""
+        """Check the settings, GitHub and the model. Raises UserError for invalid settings."""
         found = settings.load()
         if not found.has_app:
             return InstallProgress("create", found, problem=leftover(found))
@@ -215,7 +215,9 @@ class Wizard:
         return self._github[1]
 
     async def _accounts(self, found: Settings) -> tuple[InstalledAccount, ...]:
-        """Those with the App. None yet is asked again each time: somebody is waiting for it."""
+        """The accounts with the App. While there are none, GitHub is asked each time: somebody is
+        waiting.
+        """
         github, now = await self._client(found), time.monotonic()
         known = self._installed
         if known is not None and known[0] > now and known[1] == repr(github):
@@ -258,7 +260,7 @@ class Wizard:
     # -- the App
 
     async def choose(self, choice: AppChoice) -> None:
-        """Remember what App is wanted. Raises UserError when it cannot be created or stored."""
+        """Store which App is wanted. Raises UserError when it cannot be created or stored."""
         found = settings.load()
         problem = leftover(found)
         if found.has_app:

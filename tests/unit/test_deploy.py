@@ -1,4 +1,4 @@
-"""What is written down for starting Honk names what there is: commands, settings, endings."""
+"""The deployment files refer only to existing commands and settings, with time to stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _command(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
-def test_units_start_what_there_is_with_settings_that_there_are(path: Path) -> None:
+def test_units_refer_to_existing_commands_and_settings(path: Path) -> None:
     unit = _unit(path)
     assert _command(unit["Service.ExecStart"][0]) in honk.commands
     named = [
@@ -61,7 +61,7 @@ def test_workers_have_the_time_and_the_signal_to_hand_over(path: Path) -> None:
     assert "Service.PrivateDevices" not in unit
 
 
-def test_secrets_go_only_to_who_needs_them() -> None:
+def test_secrets_go_only_to_the_services_that_need_them() -> None:
     for path in UNITS:
         unit = _unit(path)
         given = {value.partition(":")[0] for value in unit.get("Service.LoadCredential", [])}
@@ -71,7 +71,7 @@ def test_secrets_go_only_to_who_needs_them() -> None:
         assert ("model-key" in given) == (command in ("worker", "serve")), path.name
 
 
-def test_the_procfile_and_the_image_start_what_there_is() -> None:
+def test_the_procfile_and_the_image_start_existing_commands() -> None:
     for line in (ROOT / "Procfile").read_text("utf-8").splitlines():
         assert _command(line) in honk.commands
     text = (ROOT / "Containerfile").read_text("utf-8")

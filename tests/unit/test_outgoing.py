@@ -321,7 +321,7 @@ async def test_a_proxy_that_wants_a_password_gets_it(company: Network, encrypted
         assert (await client.get(url)).text == "hello"
     _, writer = await tunnel(proxy, outgoing.trust, "github.corp.test", 443)
     writer.transport.abort()
-    # To git what answers is a repository without a branch.
+    # To git, the response looks like a repository without a branch.
     environment = outgoing.git_environment(url)
     assert await git(["ls-remote", url], url=url, token="ghs_1", environment=environment) == b""
     assert set(network.asked) == {"github.corp.test:443"}

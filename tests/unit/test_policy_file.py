@@ -1,4 +1,4 @@
-"""What a policy file that Honk writes says, read back by the policy's own parser."""
+"""A policy file that Honk writes, read back with the policy parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Honk keeps on its disk is its own, also where an older version left it open."""
+"""Honk's files are private, even where an older version left them readable."""
 
 from __future__ import annotations
 

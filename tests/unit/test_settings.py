@@ -1,4 +1,4 @@
-"""The environment, read once: names, defaults, files with secrets, and clear words when wrong."""
+"""The environment, read once: names, defaults, files with secrets, and clear error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine acp: agents that break the protocol, and what its parts answer."""
+"""The acp engine: agents that break the protocol, and the responses of its parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FINISH = {"finish": {"summary": "It is done.", "not_done": "", "how_to_check": "
 
 @dataclass
 class AcpDesk(claude_code.ClaudeDesk):
-    """What a session of an agent over ACP is handed."""
+    """What a session of an ACP agent receives."""
 
     agent: Path = AGENT
 
@@ -53,7 +53,7 @@ async def acp_desk(folder: Path, *turns: Any, **given: Any) -> AsyncIterator[tup
 
 
 async def _fails(folder: Path, agent: str, **given: Any) -> UserError:
-    """What the run ends with when the operator's agent is this program."""
+    """The run's result when the operator's agent is this program."""
     own = folder / "own"
     own.mkdir()
     (own / "agent").write_text(f"import json, sys, time\n{agent}\n")

@@ -1,4 +1,4 @@
-"""The engine claude-code: its limits with the real CLI, and what programs that are none do."""
+"""The claude-code engine: its limits with the real CLI, and programs that are not the CLI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def a_program(folder: Path, text: str) -> Path:
-    """A program that the engine takes for Claude Code."""
+    """A program that the engine mistakes for Claude Code."""
     path = folder / "claude"
     path.write_text(f"#!/usr/bin/python3\nimport json, sys, time\n{text}\n")
     path.chmod(0o755)
@@ -49,7 +49,7 @@ def ask(path="/v1/messages", **body):
 
 
 async def _fails(folder: Path, text: str, **given: Any) -> UserError:
-    """What the run ends with when this program is taken for Claude Code."""
+    """The run's result when this program is mistaken for Claude Code."""
     path = a_program(folder, text)
     async with claude_desk(folder, script([FINISH]), path=path, **given) as (desk, _):
         with pytest.raises(UserError) as failed:
@@ -78,7 +78,7 @@ async def test_a_whole_run_keeps_the_book_itself(tmp_path: Path) -> None:
         assert desk.progress[-1].cost_usd == pytest.approx(sum(t.cost_usd for t in turns))
         assert desk.progress[-1].plan[0].text == "Look"
         assert next(each.doing for each in desk.progress if each.doing) == ("Bash",)
-        # The model is asked with Claude Code's six tools and Honk's five, and no others.
+        # The model gets Claude Code's six tools and Honk's five, and no others.
         names = {tool["name"] for tool in server.requests[0]["tools"]}
         assert names == {*cli.BUILT_IN_TOOLS, *(f"mcp__honk__{n}" for n in _OWN)}
 
@@ -94,7 +94,7 @@ async def test_what_it_may_spend_is_counted_outside(tmp_path: Path) -> None:
         spent = sum(each.cost_usd for each in desk.transcript.turns)
         assert 0.01 <= spent < 0.03
         asked = len(server.requests)
-        # Nothing more is asked, by it or by a run that resumes.
+        # No more requests are sent, by it or by a run that resumes.
         assert await desk.run() == BudgetSpent(which="money")
         assert len(server.requests) == asked
 
@@ -207,7 +207,7 @@ async def test_one_that_ignores_a_stop_is_killed(tmp_path: Path) -> None:
 
 
 async def _heard(folder: Path, ask: str, **given: Any) -> tuple[str, ClaudeDesk, Any]:
-    """What a process in the sandbox reads that talks to the worker's port itself."""
+    """What a sandbox process that connects to the worker's port directly can read."""
     text = INTRODUCE % cli.VERSION + ASK + f"open('heard', 'w').write(repr({ask})); sys.exit(3)"
     path = a_program(folder, text)
     async with claude_desk(folder, script([FINISH]), path=path, **given) as (desk, server):

@@ -70,12 +70,12 @@ def summaries(desk: Desk) -> list[TurnRecord]:
 
 
 def uncached(server: ScriptedModel) -> int:
-    """What the API had to read that was in no cache."""
+    """Input tokens that were in no cache."""
     return sum(each["input_tokens"] + each["cache_creation_input_tokens"] for each in server.usages)
 
 
 def new_content(desk: Desk, server: ScriptedModel) -> int:
-    """The tokens of everything that was ever said, each counted once."""
+    """The tokens of the entire conversation, each counted once."""
     said = [
         block
         for record in desk.transcript.turns[1:]
@@ -104,7 +104,7 @@ async def test_300_turns_in_a_small_window_end_by_finishing(kind: str, huge: int
     assert content > 5 * WINDOW, "it would never have fit"
     assert uncached(server) < 1.5 * content
     assert len(summaries(desk)) < 3 * content / MARK
-    # The assignment was in each request, and the script went on where it was.
+    # The assignment was in each request, and the script continued where it was.
     assert all("Subject: octo/app#7" in str(body["messages"][0]) for body in server.requests)
 
 
@@ -128,7 +128,7 @@ async def test_a_resumed_run_sends_what_the_interrupted_one_would_have_sent(lost
 
 
 def texts(messages: list[dict[str, Any]]) -> list[str]:
-    """What is said in a request, without the assignment, whose fence is random."""
+    """The texts of a request without the assignment, whose fence is random."""
     said = [
         str(block.get("text") or block.get("content") or block.get("input"))
         for message in messages

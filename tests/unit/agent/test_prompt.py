@@ -94,5 +94,5 @@ def test_the_rules_are_short_and_say_what_matters() -> None:
 
 def test_what_each_request_begins_with_is_short() -> None:
     """Tools and rules are read in every request of every run."""
-    # What the API says about its own two tools: 245 tokens for bash, 700 for the editor.
+    # The API's documented overhead for its two tools: 245 tokens for bash, 700 for the editor.
     assert len(SYSTEM_PROMPT + json.dumps(TOOLS)) / 4 + 945 < 2_500

@@ -1,4 +1,4 @@
-"""The loop: how it goes on, how it ends, and how it is taken up again."""
+"""The loop: how it continues, ends and resumes."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ async def test_talk_is_nudged_twice_and_then_taken_as_the_end() -> None:
         assert len(server.requests) == 3
         assert sum(turn.content == [NUDGE] for turn in desk.transcript.turns) == 2
         assert await desk.run() == ending
-        # New words begin a new count.
+        # New instructions reset the count.
         await desk.run("Is it?")
         assert len(server.requests) == 6
 

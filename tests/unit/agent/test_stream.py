@@ -1,4 +1,4 @@
-"""Answers as they are put together from a stream, whatever a model may have put into them."""
+"""Answers assembled from a stream, whatever the model put into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor makes of a clock."""
+"""How doctor reports a wrong clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor says of the network that setup has."""
+"""What doctor reports about setup's network access."""
 
 from __future__ import annotations
 

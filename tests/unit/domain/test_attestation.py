@@ -1,4 +1,4 @@
-"""The statement that says what a verdict rests on, and what becomes of strange evidence."""
+"""The statement of a verdict's evidence, and how odd evidence is handled."""
 
 from __future__ import annotations
 

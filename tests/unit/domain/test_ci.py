@@ -1,4 +1,4 @@
-"""Which workflow run counts for a commit: only one that nobody else could have made for it."""
+"""Which workflow run counts for a commit: only one that no one else could have created for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subjects of commits as the repository writes its own."""
+"""Commit subjects in the repository's style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict over four cells: one test for each line of the tables, and what holds for all."""
+"""The verdict over four cells: one test for each line of the tables, and rules for all of them."""
 
 from __future__ import annotations
 
@@ -722,7 +722,7 @@ def test_a_proof_that_does_not_fail_never_helps(
 def test_a_test_that_does_not_pass_never_makes_a_change_ready(
     change: dict[str, Any], row: str, letter: str
 ) -> None:
-    """A test that did not run before asks for a look when it passes: it is left out here."""
+    """A test that did not run before needs a person to look when it passes: it is left out here."""
     change["rows"]["it"] = row if row[0] in "-PF" else f"P{row[1:]}"
     worse, better = (judge(changed(change, "it", 3, each), Rules()) for each in (letter, "P"))
     assert worse.ready <= better.ready or change["rows"]["it"][0] in "-F"

@@ -1,4 +1,4 @@
-"""What became of pull requests: verdicts, reverts, rework, time to review."""
+"""The outcome of pull requests: verdicts, reverts, rework, time to review."""
 
 from __future__ import annotations
 

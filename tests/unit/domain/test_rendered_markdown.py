@@ -1,4 +1,4 @@
-"""What people see of a text stays; tests/security tells what goes."""
+"""Visible text stays; tests/security covers what is removed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ UNTOUCHED = Context(own_file=False, helpers=False)
 
 
 def seen(letters: str) -> Iterator[tuple[Seen, Seen, Seen, Seen]]:
-    """Such as `- F - P`; `*` is anything."""
+    """For example `- F - P`; `*` is any outcome."""
     values = {"-": (ABSENT,), "F": (FAIL,), "N": (NO_START,), "P": (PASS,), "*": ANY}
     base, proof, guard, head = (values[each] for each in letters.split())
     yield from product(base, proof, guard, head)
@@ -48,7 +48,7 @@ def seen(letters: str) -> Iterator[tuple[Seen, Seen, Seen, Seen]]:
         ("P - F -", Context(code_deleted=True), Meaning.REMOVED, "removed"),
         ("P - F -", Context(guard_failure="missing"), Meaning.REMOVED, "removed"),
         ("P - P -", PLAIN, Meaning.REMOVED, "removed"),
-        # What follows from these.
+        # Consequences of the rules.
         ("F N F P", PLAIN, Meaning.NEW_CODE, "new code"),
         ("F N P P", PLAIN, Meaning.NEW_CODE, "new code"),
         ("P N P P", PLAIN, Meaning.NONE, "none"),
@@ -148,7 +148,7 @@ def test_a_head_that_did_not_pass_is_never_better_than_one_that_does() -> None:
     for base, proof, guard in product(Seen, repeat=3):
         for context in EVERY:
             if base is NO_START or context.base_flaky or context.head_flaky:
-                continue  # it says nothing when it fails, and asks for a look when it passes
+                continue  # a failure proves nothing, and a pass needs a person to look
             passing = rank(base, proof, guard, PASS, context)
             for head in (FAIL, NO_START, ABSENT):
                 found = rank(base, proof, guard, head, context)

@@ -1,4 +1,4 @@
-"""JSON of others: one kind of error, and nothing that no file or database would take."""
+"""Untrusted JSON: one kind of error, and no values that a file or database would reject."""
 
 from __future__ import annotations
 

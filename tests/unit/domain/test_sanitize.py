@@ -1,4 +1,4 @@
-"""What leaves Honk says only what it should."""
+"""Nothing that leaves Honk contains more than it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a setup follows from."""
+"""Which files determine a setup."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_titles_fit_for_any_count(kind: VerdictKind, count: int) -> None:
         row = CellRow(verifier="pytest", id="a", base=base, guard=guard, head=head, meaning=meaning)
         many = Many(row, count)
         summary = Summary(rows=(row,), passing=count, checks=count, loaded=count, keyed=count)
-        # The groups are what the words are made from; a million rows would say the same.
+        # The text is made from the groups; a million rows would read the same.
         summary.__dict__["groups"] = tuple((group, many) for group, _ in summary.groups)
         found += titles(kind, summary)
     for blind, all_pass in product((False, True), repeat=2):

@@ -1,4 +1,4 @@
-"""Looking names up: few lookups, and none that a busy resolver dropped is taken for an answer."""
+"""Name lookups: few of them, and a lookup that a busy resolver dropped is not an answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.egress.addresses import Addresses, NoAddressError
 
 
 class Resolver:
-    """Answers like a small resolver: it drops lookups that come while it is at work on one."""
+    """Acts like a small resolver: drops lookups that arrive while it is busy with another."""
 
     def __init__(self, *failures: OSError) -> None:
         self.failures = list(failures)

@@ -1,4 +1,4 @@
-"""What a Go module proxy is asked for, and what it is not."""
+"""Which requests go to a Go module proxy, and which do not."""
 
 from __future__ import annotations
 

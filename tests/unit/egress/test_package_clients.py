@@ -34,7 +34,7 @@ async def asked(*allow: str) -> Registries:
 
 
 def given(registries: Registries) -> dict[str, str]:
-    """What is added for each place."""
+    """What is added for each location."""
     return {
         f"{rule.pattern}:{rule.port}": rule.authorization.get_secret_value()
         for rule in registries.rules
@@ -137,7 +137,7 @@ async def test_maven(home: Path) -> None:
         "</mirrors></settings>"
     )
     found = await asked("java")
-    # The mirror stands for everything, so nothing else is asked.
+    # The mirror replaces everything, so no other host is used.
     assert [rule.pattern for rule in found.rules] == ["packages.example"]
     assert given(found) == {"packages.example:443": basic("ada:s3cret")}
     settings = found.files["~/.m2/settings.xml"]
@@ -246,7 +246,9 @@ async def test_a_client_that_fails_once_is_asked_again(
 async def test_a_client_that_hangs_is_given_up_with_its_children(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child holds what its parent wrote to: an end that waits for the output never comes."""
+    """A child keeps its parent's output open, so waiting for the end of the output never
+    returns.
+    """
     client = home / "npm"
     client.write_text(f"#!/bin/sh\n/bin/sleep 100 &\necho $! > {home}/child\nwait\n")
     client.chmod(0o755)

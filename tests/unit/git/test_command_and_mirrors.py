@@ -205,7 +205,7 @@ async def _keep_late() -> None:
 
 
 async def test_unread_input_does_not_keep_git_from_being_killed(tmp_path: Path) -> None:
-    """Who left the group has hold of the pipe that git's words come by, and reads none of them."""
+    """A process that left the group holds the pipe for git's output and never reads it."""
     run_git(tmp_path, "init", "-q", "--bare", "x.git")
     holder = "exec 3<&0; setsid sleep 10 <&3 >/dev/null 2>&1 & exec 3<&-; sleep 10"
     before = time.monotonic()
@@ -360,7 +360,7 @@ async def test_a_rule_of_the_remote_is_reported_with_its_path(world: World) -> N
 
 
 async def test_two_concurrent_pushes_of_ours_are_recognized(world: World) -> None:
-    """One that was given up here may be under way over there: it holds the ref's lock."""
+    """A push that was given up here may still be running on the server and hold the ref's lock."""
     commit = await _something(world)
     await world.mirrors.push(
         REPO, world.origin.remote, commit, "refs/honk/x", expected=PushMode.ANY
@@ -487,7 +487,7 @@ async def test_the_lock_of_a_dead_git_blocks_nothing(world: World) -> None:
 
 
 async def test_what_a_remote_says_of_locks_moves_no_file_here(tmp_path: Path, world: World) -> None:
-    """Its words are its own, and a path in them is no lock of ours."""
+    """The output is the server's: a path in it is not one of our locks."""
     precious = tmp_path / "precious.lock"
     precious.touch()
     os.utime(precious, (0, 0))
@@ -523,7 +523,7 @@ async def test_a_repository_cannot_name_a_file_to_delete(world: World) -> None:
         with pytest.raises(GitError, match="Unable to create"):
             await world.mirrors.add_pack(REPO, pack, 1_000_000)
     assert ours.exists()
-    # A fetch tells the same words, and is of a kind that is tried again.
+    # A fetch prints the same message and is retried.
     with pytest.raises(RetryableError):
         await world.fetched()
     assert ours.exists()

@@ -1,4 +1,4 @@
-"""What a commit names and a checkout does not hold."""
+"""Content that a commit refers to but a checkout does not contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What old tools wrote is fetched; what could harm is not, and people hear which object it is."""
+"""Objects of old tools are fetched; harmful ones are not, and the error names the object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _move(world: World, commit: str) -> None:
 
 
 def _strict(world: World) -> str:
-    """What git says of the remote when nothing is excepted."""
+    """Git's message about the remote without any exceptions."""
     done = subprocess.run(
         ["git", "-C", str(world.origin.bare), "fsck", "--strict"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What tools leave behind is in no commit, and what the agent added itself is."""
+"""Files that tools leave behind are not committed; files that the agent added are."""
 
 from __future__ import annotations
 

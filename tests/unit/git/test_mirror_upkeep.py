@@ -143,12 +143,12 @@ async def test_a_bundle_brings_work_into_a_new_mirror(
     await mirrors.fetch(REPO, world.origin.remote, "main")
     work = await _work(mirrors, head, "work")
     path = tmp_path / "kept" / "aaaaaaaaaa.bundle"
-    # The courier beside the agent and the end of its work may come together.
+    # The courier that runs alongside the agent and the end of the work may coincide.
     await asyncio.gather(*(mirrors.bundle(REPO, head, work, path) for _ in range(8)))
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
     await mirrors.drop(REPO)
-    # Without what it stands on it does not fit.
+    # Without its base commit it does not apply.
     assert not await mirrors.unbundle(REPO, path)
     await mirrors.fetch(REPO, world.origin.remote, "main")
     assert await mirrors.unbundle(REPO, path)

@@ -1,4 +1,4 @@
-"""What became of the lines that a change added, in real repositories."""
+"""What happened to the lines that a change added, in real repositories."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ async def test_no_run_changes_a_snapshot(world: World, snapshots: SetupSnapshots
     assert await snapshots.apply(kept, second)
     assert await world.inside(second, "cat node_modules/b/index.js") == "made\n"
     assert kept.archive.stat().st_nlink == 1
-    assert (first.path / "node_modules/a/index.js").stat().st_nlink == 2  # its own two names
+    # the file's two hard links
+    assert (first.path / "node_modules/a/index.js").stat().st_nlink == 2
 
 
 async def test_what_a_checkout_has_already_stays(world: World, snapshots: SetupSnapshots) -> None:

@@ -22,7 +22,7 @@ PERMISSIONS = {"issues": "write", "metadata": "read"}
 
 @functools.cache
 def private_key() -> str:
-    """An App's key; made once, for it takes a while."""
+    """An App's key; generated once, because that takes a while."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return pem.decode()
@@ -45,7 +45,7 @@ class Time:
 
 @dataclass
 class Bench:
-    """A scripted GitHub, the App that speaks to it, and what was observed."""
+    """A scripted GitHub, the App that uses it, and what was observed."""
 
     github: ScriptedGitHub
     app: GitHubApp

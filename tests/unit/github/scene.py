@@ -1,6 +1,6 @@
 """A GitHub that keeps state, with one repository and one issue, and a client of the App.
 
-Whatever the two say to each other is held to GitHub's own descriptions.
+Every request and response is validated against GitHub's own descriptions.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EVERYTHING = {
 
 @dataclass
 class Scene:
-    """A playground with one repository and one issue, and a client that speaks to it."""
+    """A playground with one repository and one issue, and a client for it."""
 
     github: GitHub
     app: GitHubApp

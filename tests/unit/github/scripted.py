@@ -1,4 +1,4 @@
-"""An HTTP server that answers as it was told, for what a real GitHub does on bad days only."""
+"""An HTTP server with scripted answers, for what the real GitHub does only on bad days."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; `never` lets the client wait until its patience ends, `raw` is no JSON."""
+    """An answer; `never` lets the client wait until it times out, `raw` is not JSON."""
 
     status: int = 200
     body: Json = None
@@ -38,7 +38,7 @@ class Reply:
 
 
 class ScriptedGitHub:
-    """Gives out tokens by itself; everything else is answered from `replies`, else with 200."""
+    """Issues tokens itself; other requests are answered from `replies`, or with 200."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -107,7 +107,7 @@ class ScriptedGitHub:
                 _write(writer, await self.answer(seen))
                 await writer.drain()
         except ConnectionError:
-            pass  # the client lost its patience, as it should
+            pass  # the client timed out, as it should
         finally:
             writer.close()
             self._connections.discard(task)

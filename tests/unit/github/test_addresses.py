@@ -1,4 +1,4 @@
-"""What an address tells by itself."""
+"""What can be told from an address alone."""
 
 from __future__ import annotations
 

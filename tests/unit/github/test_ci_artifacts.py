@@ -1,4 +1,4 @@
-"""Reports of a workflow run, as they come from GitHub: each way in which they can be no good."""
+"""Reports of a workflow run as GitHub returns them: each way in which they can be unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Done twice, seen once: against a GitHub that keeps state, also when its answers are lost."""
+"""Doing something twice has an effect once, even when GitHub's answers are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pull requests of people: whose they are, what they change, how they stand to their base."""
+"""People's pull requests: their authors, their changes, and their relation to the base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GitHub's answers are taken to mean, where they are odd, partial or forged."""
+"""How odd, partial or forged answers from GitHub are interpreted."""
 
 from __future__ import annotations
 

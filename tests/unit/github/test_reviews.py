@@ -1,4 +1,4 @@
-"""What is said on lines of a pull request, and our answers to it."""
+"""Review comments on lines of a pull request, and our replies."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_what_runs_while_the_module_loads_keeps_its_code() -> None:
     ],
 )
 def test_what_a_test_may_owe_its_result_to_besides_functions(file: FileDiff, why: str) -> None:
-    """With it a canary that passes says nothing; one that fails says what it always says."""
+    """With it, a canary that passes proves nothing; one that fails means the same as always."""
     plan = planned(
         file, FileDiff.of("b.py", "def f():\n    return 1\n", "def f():\n    return 2\n")
     )

@@ -1,4 +1,4 @@
-"""What the doctor makes of what it saw."""
+"""The findings that doctor reports."""
 
 from __future__ import annotations
 

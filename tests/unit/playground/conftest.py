@@ -1,4 +1,4 @@
-"""A simulated GitHub on a port of its own, whose every answer is held to the description."""
+"""A simulated GitHub on a separate port; every answer is validated against GitHub's description."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class World:
         return f"http://{login}{self.github.url.removeprefix('http://')}/{REPO}.git"
 
     async def git(self, *arguments: str, folder: str = ".", fails: bool = False) -> str:
-        """Run git; gives everything that it says."""
+        """Run git; return all of its output."""
         env = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),

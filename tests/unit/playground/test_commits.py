@@ -1,4 +1,4 @@
-"""What is said of commits: statuses, deployments, Actions; and files written one at a time."""
+"""Data about commits: statuses, deployments, Actions; and files written one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad days on order, the log, and the front page."""
+"""Failures on demand, the log, and the front page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real git against the server: who may read and write, what a push sets off, what it refuses."""
+"""Real git against the server: permissions, what a push triggers, what the server refuses."""
 
 from __future__ import annotations
 

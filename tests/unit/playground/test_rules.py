@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def push(world: World, path: str = "a.py", to: str = "HEAD:refs/heads/main") -> str:
-    """What git says of a push by the App that is refused; by the API it is refused as well."""
+    """Git's message for a refused push by the App; the API refuses it as well."""
     token = await world.token()
     if not (world.home / "work").exists():
         await world.clone(token)

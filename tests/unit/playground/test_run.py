@@ -1,4 +1,4 @@
-"""What the playground hands on to the product that it starts."""
+"""What the playground passes to the product that it starts."""
 
 from __future__ import annotations
 

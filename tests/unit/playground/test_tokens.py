@@ -1,4 +1,4 @@
-"""Who may what: App JWTs, installation tokens, people."""
+"""Permissions: App JWTs, installation tokens, people."""
 
 from __future__ import annotations
 

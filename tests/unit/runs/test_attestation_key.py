@@ -1,4 +1,4 @@
-"""The key that attestations are signed with: the operator's, or one of this machine's own."""
+"""The key that signs attestations: the operator's, or one generated on this machine."""
 
 from __future__ import annotations
 

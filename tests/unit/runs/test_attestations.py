@@ -1,4 +1,4 @@
-"""What the verify step hands on is signed, stored once, and found again."""
+"""The verify step's statement is signed, stored once, and can be found."""
 
 from __future__ import annotations
 

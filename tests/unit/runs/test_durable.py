@@ -1,4 +1,4 @@
-"""What waits for a service keeps no other from being heard, and hears a stop."""
+"""A run that waits for a service does not block others and can be stopped."""
 
 from __future__ import annotations
 

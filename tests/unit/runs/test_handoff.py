@@ -1,4 +1,6 @@
-"""What the agent has done is brought to GitHub beside its work: the newest of it, in the end."""
+"""The agent's work is pushed to GitHub while it continues; in the end, the newest state is
+there.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def row(name: str, mode: str, asked_at: float, outcome: Outcome | None = Outcome
 
 
 async def state_of(monkeypatch: pytest.MonkeyPatch, *rows: Any, skip: bool = True) -> str | None:
-    """The run that counts, of rows as the store has them: the newest first."""
+    """The run that counts among the store's rows, which are sorted newest first."""
 
     async def of_subject(_: str) -> list[Any]:
         return list(rows)

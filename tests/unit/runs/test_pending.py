@@ -119,7 +119,7 @@ async def test_possible_strangers_get_no_reply(
     done = await notify_or_keep(worker, trigger, _failure("permission"), False)
     assert done.end == "waits"
     assert _said(github) == []
-    # Until it is known that they may speak.
+    # Until it is known that they have permission.
     _may_comment(github)
     assert (await notify_or_keep(worker, trigger, _failure("permission"), True)).end == "told"
     assert len(_said(github)) == 1
@@ -132,7 +132,7 @@ async def test_a_request_waits_if_commenting_is_impossible(
     github.reply("POST", COMMENTS, FORBIDDEN)
     trigger = _trigger("issues", labeled())
     assert (await notify_or_keep(worker, trigger, _failure("permission"), True)).end == "waits"
-    # The label stays on: nothing has become of it.
+    # The label stays: nothing came of it.
     assert github.requests("DELETE", f"{REPO}/issues/7/labels/honk") == []
 
     again = _trigger("issues", labeled(issue__updated_at="2026-03-02T10:00:00Z"))

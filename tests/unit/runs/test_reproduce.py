@@ -83,7 +83,7 @@ async def _scene(tmp_path: Path) -> AsyncIterator[Scene]:
 async def _attested(
     services: Services, origin: Origin, base: CommitSha, head: CommitSha
 ) -> Attestation:
-    """What this machine measures, as another Honk would have said it."""
+    """What this machine measures, in the form of another Honk's statement."""
     given = attested()
     repo, mirrors = given.commit.repo, services.mirrors
     for sha in (base, head):
@@ -134,7 +134,7 @@ async def test_an_honest_attestation_comes_out_the_same(scene: Scene) -> None:
 
 
 async def test_a_claim_that_does_not_hold_is_found(scene: Scene) -> None:
-    """A Honk that lies signs its lie with a good key; only running it again tells."""
+    """A lying Honk signs with a valid key; only running the cells again reveals it."""
     (table,) = scene.attested.tests
     lie = tuple((name, "PPPP") for name, _ in table.tests)
     tables = (table.model_copy(update={"tests": lie}),)

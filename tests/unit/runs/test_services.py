@@ -11,13 +11,13 @@ def _never() -> asyncio.Event:
 
 
 async def _turns(number: int = 5) -> None:
-    """Let everybody else come as far as they can."""
+    """Let all other tasks get as far as they can."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
 class _Visitor:
-    """Who wants in, and stays until told to go."""
+    """A caller that wants the lock and keeps it until `may_go` is set."""
 
     def __init__(self, locks: KeyedLocks) -> None:
         self.stop, self.may_go = asyncio.Event(), asyncio.Event()
@@ -90,7 +90,7 @@ async def test_a_stopped_caller_stops_waiting_and_does_not_enter() -> None:
         "to leave",
         "to wait",
     ]
-    # Who was not let in does not let anybody else in by leaving.
+    # A caller that never got the lock does not release it by leaving.
     await stopped.goes()
     await _turns()
     assert waits.is_told == "to wait"

@@ -1,4 +1,4 @@
-"""One command, and one session: how they end, what they say, what they leave."""
+"""One command and one session: how they end, what they print, what they leave behind."""
 
 from __future__ import annotations
 
@@ -567,7 +567,7 @@ async def test_what_fills_the_helpers_own_pipe_is_put_down(tmp_path: Path) -> No
 
 
 def test_a_process_that_keeps_writing_to_a_nearly_full_disk_is_ended() -> None:
-    """On a small disk of its own, in a mount namespace that goes with the process."""
+    """On a small separate disk, in a mount namespace that ends with the process."""
     script = f"""
 import subprocess, sys
 sys.path.insert(0, {str(Path(inside.__file__).parent)!r})

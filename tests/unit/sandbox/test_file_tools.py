@@ -130,7 +130,7 @@ def test_what_was_seen_is_bounded() -> None:
     assert seen.get("/39") is None
 
 
-# Replacing what is nearly there
+# Replacing text that almost matches
 
 
 def test_white_space_at_the_ends_of_lines_does_not_matter(edit: Editor) -> None:

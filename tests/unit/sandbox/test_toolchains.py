@@ -1,4 +1,4 @@
-"""What this machine has for building, seen in a sandbox without what lies beside it."""
+"""This machine's build tools, visible in a sandbox without the files next to them."""
 
 from __future__ import annotations
 

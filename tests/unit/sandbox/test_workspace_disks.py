@@ -71,7 +71,7 @@ async def test_the_kernel_bounds_what_a_workspace_stores(world: World, home: Pat
     assert "hidden" in await world.inside(workspace, hidden)
     done = await world.sandbox.run(world.workspaces.spec(workspace), ["python3", "-c", DELETED])
     assert done.killed == "disk" or "No space left" in done.text
-    # And where nothing watches: root itself gets no more either.
+    # Even without monitoring, root itself gets no more either.
     with pytest.raises(OSError, match="No space left"), (workspace.folder / "x").open("wb") as file:
         for _ in range(SIZE // MIB + 1):
             file.write(bytes(MIB))

@@ -57,7 +57,7 @@ def test_it_is_one_moment_while_others_write(database: Database, tmp_path: Path)
     copy = tmp_path / "copy.db"
     assert size == copy.stat().st_size > 0
     assert copy.stat().st_mode & 0o777 == 0o600
-    # Nothing beside it: neither a log of its own nor what it was made from.
+    # No other files: neither a write-ahead log nor the source of the copy.
     assert sorted(path.name for path in tmp_path.glob("*copy*")) == ["copy.db"]
     with closing(sqlite3.connect(copy)) as read:
         numbers = [row[0] for row in read.execute("SELECT seen_at FROM deliveries")]

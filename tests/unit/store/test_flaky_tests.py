@@ -1,4 +1,4 @@
-"""Which tests are known to be flaky, and who may say so."""
+"""Which tests are known to be flaky, and who may report them."""
 
 from __future__ import annotations
 

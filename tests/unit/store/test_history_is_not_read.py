@@ -1,4 +1,4 @@
-"""What is asked again and again looks at the runs of now, however many there were before."""
+"""Frequent queries read only current runs, however many ended before."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_it_reads_nothing_of_what_ended(database: Database, what: str) -> 
 
 
 def _walks(database: Database, statement: str, given: Any) -> list[str]:
-    """Lines of the plan that go through all runs there ever were."""
+    """Lines of the query plan that scan all runs."""
     word = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
     with database.engine.connect() as connection:
         rows = connection.exec_driver_sql(f"{word} {statement}", given).all()

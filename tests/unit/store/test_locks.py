@@ -83,13 +83,13 @@ def _is_free(database: Database) -> bool:
 
 
 def test_neither_end_waits_long_for_one_that_vanished(postgres: Postgres) -> None:
-    """The server's own words on a session, also after it was given back."""
+    """The server's view of a session, also after it was returned to the pool."""
     database = Database(postgres.database())
     names = ("tcp_user_timeout", "idle_in_transaction_session_timeout")
     database.transact(lambda connection: connection.execute(sa.select(1)))
     with database.engine.connect() as connection:
         found = [connection.execute(sa.text(f"SHOW {name}")).scalar_one() for name in names]
-        # Without TCP the server knows no such thing.
+        # Without TCP the server has no such setting.
         assert found[0] in ("15000", "0")
         assert found[1] == "1min"
     database.close()

@@ -31,7 +31,7 @@ def _request(name: str, *, installation: int = 1, subject: str = "acme/one#1") -
 
 
 def _pass(database: Database, seconds: float) -> None:
-    """So much time goes by."""
+    """Let this much time pass."""
     earlier = {"next_at": pending.c.next_at - seconds, "since": pending.c.since - seconds}
     database.transact(lambda connection: connection.execute(sa.update(pending).values(**earlier)))
 

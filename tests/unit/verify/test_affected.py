@@ -52,7 +52,7 @@ def test_another_project_is_left_out(tmp_path: Path) -> None:
         {"a.py": "Path(__file__).parents[3]"},
         {"a.sh": "cd $(git rev-parse --show-toplevel)"},
         {"a.sh": "cd .."},
-        {"a.py": "import gamma_code"},  # which speaks of beta
+        {"a.py": "import gamma_code"},  # which mentions beta
         {"big.txt": "x" * (8 * 1024 * 1024 + 1)},
     ],
 )

@@ -75,7 +75,7 @@ def test_output_beside_a_case_is_left_out() -> None:
     [
         ("tests.test_a.TestB.TestC", "tests/test_a.py", "tests/test_a.py::TestB::TestC::x[1/2]"),
         ("test_a", "test_a.py", "test_a.py::x[1/2]"),
-        # An inherited test stands in another file; a name that only begins alike is another module.
+        # An inherited test is in another file; a name with only the same start is another module.
         ("tests.test_a.TestB", "tests/base.py", "tests.test_a.TestB::x[1/2]"),
         ("tests.test_ab", "tests/test_a.py", "tests.test_ab::x[1/2]"),
         ("", "tests/test_a.py", "tests/test_a.py"),

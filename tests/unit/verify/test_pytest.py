@@ -49,7 +49,7 @@ PROJECT = {
 
 
 async def test_a_project_with_every_outcome(checkout: MakeSite) -> None:
-    """A src/ layout that nobody installed, a folder of tests, and a pytest of Honk's."""
+    """A src/ layout that is not installed, a folder of tests, and Honk's pytest."""
     site = checkout(PROJECT)
     result = await run(site)
     path = "tests/test_half.py"
@@ -78,7 +78,7 @@ async def test_a_project_with_every_outcome(checkout: MakeSite) -> None:
 async def test_the_environment_of_the_project_is_used_where_there_is_one(
     checkout: MakeSite,
 ) -> None:
-    """`.venv` as setup makes it, with a pytest of its own: nothing is lent."""
+    """`.venv` as setup creates it, with pytest installed: Honk's is not used."""
     site = checkout(PASSES)
     site = replace(
         site, spec=replace(site.spec, environment={"PIP_NO_INDEX": "1", "HONK_TEST": "seen"})

@@ -1,4 +1,4 @@
-"""What a package.json's test script comes down to."""
+"""What a package.json's test script actually runs."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Site:
         return await self.send(f"{method} {path} HTTP/1.1\r\nhost: honk\r\n\r\n".encode())
 
     async def send(self, *parts: bytes, pause: float = 0.0) -> Answer:
-        """Send bytes on a connection of their own, with a pause between the parts."""
+        """Send bytes on a new connection, with a pause between the parts."""
         async with self.connected() as (reader, writer):
             sending = asyncio.create_task(_send(writer, parts, pause))
             try:

@@ -1,4 +1,4 @@
-"""Who may see a run is asked of GitHub, and asked again after a minute."""
+"""GitHub decides who may see a run, and is asked again after a minute."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.web.repository_access import KEPT_SECONDS, MOST_ASKED, RepositoryAccess
 
 @dataclass
 class Answering:
-    """GitHub, as far as it is asked here."""
+    """The part of GitHub that is used here."""
 
     status: int = 200
     body: object = field(default_factory=lambda: {"id": 7})

@@ -327,7 +327,7 @@ async def _at_once(site: Site, request: bytes, times: int) -> list[Answer]:
 
 
 def _memory() -> int:
-    """What this process holds now, in bytes."""
+    """This process's memory in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
