@@ -18,7 +18,7 @@ from app.domain.run import Outcome, hidden_ref, subject_key, subject_of_group
 from app.domain.trigger import Kind, MergeGroup, Signal, Trigger
 from app.domain.values import Value
 from app.errors import HonkError, UserError
-from app.github import commits, conversation, pulls
+from app.github import checks, commits, conversation, pulls
 from app.github.client import RepositoryClient
 from app.runs import (
     dispatch,
@@ -29,7 +29,7 @@ from app.runs import (
 )
 from app.runs.commands import check
 from app.runs.durable import InternalError, NoResult
-from app.runs.services import READ_PULLS, READ_SUBJECT, WRITE_CODE, Services
+from app.runs.services import READ_PULLS, READ_SUBJECT, WRITE_CHECKS, WRITE_CODE, Services
 from app.store.runs import RunRow
 
 log = structlog.get_logger()
@@ -90,6 +90,8 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
         return await _resolve_head(services, again, asked=True)
     if row is None and signal.kind == "pushed":
         return await _resolve_unknown_push(services, signal)
+    if row is None and signal.kind == "rerun":
+        return await _resolve_rerun(services, signal)
     if row is None:
         return ResolveResult()
     trigger = row.input.trigger
@@ -119,6 +121,22 @@ async def _resolve_unknown_push(services: Services, signal: Signal) -> ResolveRe
     if await services.runs.of_pull(str(signal.repository), signal.number):
         return ResolveResult()  # the run's own commit is the head again
     return await _resolve_head(services, signal)
+
+
+async def _resolve_rerun(services: Services, signal: Signal) -> ResolveResult:
+    """All checks of a commit are asked for again, and no run is behind ours: a fork's pull request
+    that waits for a person, for example. GitHub shows the suite as queued until a check comes."""
+    assert signal.head_sha is not None
+    client = await services.github.repository(
+        signal.installation_id, signal.repository, {**READ_PULLS, **WRITE_CHECKS}
+    )
+    if not await checks.ours_named(client, messages.check_run.TESTS_CHECK, signal.head_sha):
+        return ResolveResult()
+    found = await pulls.open_at(client, signal.head_sha)
+    if not found:
+        return ResolveResult()
+    about = {"number": found[0].number, "head_sha": None}
+    return await _resolve_head(services, signal.model_copy(update=about), asked=True)
 
 
 def _checks_again(signal: Signal, row: RunRow | None) -> Signal | None:

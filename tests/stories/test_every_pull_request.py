@@ -156,6 +156,19 @@ async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness
     )
 
 
+async def test_every_pull_request_of_a_fork_starts_when_all_checks_are_run_again(
+    verifier: Harness,
+) -> None:
+    """No run is behind the check that waits; GitHub shows the suite as queued until one comes."""
+    subject = await _proposed(verifier, FIXED, by="trudy", fork=True)
+    check = await _completed(subject)
+    await verifier.github.rerequest_all(subject.repository, check.id, OWNER)
+    await verifier.until(
+        lambda: (now := _tests(subject)) is not None and now.conclusion == "success",
+        "nothing is started",
+    )
+
+
 async def test_every_pull_request_of_a_fork_waits_again_with_another_base(
     verifier: Harness,
 ) -> None:

@@ -280,6 +280,12 @@ class GitHub(PlaygroundPeople):
         """A person presses "Re-run" on a check run."""
         await self.act(actor, "POST", f"/repos/{repo}/check-runs/{check_run_id}/rerequest")
 
+    async def rerequest_all(self, repo: str, check_run_id: int, actor: str) -> None:
+        """A person presses "Re-run all checks" on the suite of a check run."""
+        runs = self.world.repository(repo).check_runs()
+        suite = next(one for one in runs if one.id == check_run_id).suite
+        await self.act(actor, "POST", f"/repos/{repo}/check-suites/{suite.id}/rerequest")
+
     # -- the App on accounts
 
     def install(self, account: str, by: str | None = None) -> SimulatedInstallation:
