@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def init(port: int, prints: bool, organization: str, server: str, address: str) -> None:
     """Create the GitHub App, install it, and check that everything works, on one page.
 
-    The page is on this machine alone. Each step can be interrupted; running this again continues,
-    changes nothing that works, and writes only to .env in this folder.
+    Only this machine can reach the page. Each step can be interrupted; running this again
+    continues, changes nothing that works, and writes only to .env in this folder.
     """
     from app.installer import terminal
     from app.installer.env_file import EnvFile

@@ -130,8 +130,8 @@ def minutes_spent(minutes: float) -> tuple[str, str]:
 def policy_error(problem: str, next_step: str) -> tuple[str, str]:
     """Title and summary of the check while the policy file has an error."""
     merging = (
-        "Every pull request shows this error until it is fixed on the default branch, also the one "
-        "that fixes it. If this check is required, someone who may bypass that rule merges the fix."
+        "Every pull request shows this error until it is fixed on the default branch, even the one "
+        "that fixes it. If this check is required, someone who can bypass it has to merge the fix."
     )
     parts = (problem, next_step, merging)
     return ("Not run: the policy file has an error", "\n\n".join(filter(None, parts)))
