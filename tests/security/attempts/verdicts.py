@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from app.domain.ci import WorkflowRun
 from app.domain.policy import CiPolicy, Policy
 from app.domain.run import RunInput, run_id
 from app.domain.trigger import Actor, AppIdentity, Signal, Trigger, from_event
-from app.domain.values import CommitSha
+from app.domain.values import CommitSha, RepoName
 from app.domain.verdict import VerifierResult
 from app.github import webhooks
 from app.github.client import GitHubApp
@@ -88,6 +89,19 @@ async def _late(order: Ordered, folder: Path) -> Outcome:
     return outcome(asked is not None, "the newest head's check is canceled", "it was seen earlier")
 
 
+@asynccontextmanager
+async def _app(github: ScriptedGitHub) -> AsyncIterator[GitHubApp]:
+    """The App as it speaks to this GitHub."""
+    github.now = time.time()
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    async with github.serve():
+        url = github.url
+        app = GitHubApp("7", SecretStr(pem), url, url.removesuffix("/api/v3"), timeout=5)
+        yield app
+        await app.close()
+
+
 # -- one commit in two pull requests
 
 Shared = Callable[[Services, Trigger, CommitSha], Awaitable[str]]
@@ -115,19 +129,34 @@ async def _same_head(shared: Shared, folder: Path) -> Outcome:
     database = Database(f"sqlite:///{folder / 'honk.db'}")
     database.migrate()
     github = ScriptedGitHub()
-    github.now = time.time()
     found = Reply(200, [_pull(7, "bare"), _pull(8, "main")])
     github.reply("GET", f"/repos/acme/one/commits/{_HEAD}/pulls", found)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    async with github.serve():
-        url = github.url
-        app = GitHubApp("7", SecretStr(pem), url, url.removesuffix("/api/v3"), timeout=5)
+    async with _app(github) as app:
         services = cast("Services", SimpleNamespace(github=app, runs=Runs(database)))
         place = await shared(services, check_trigger(head_sha=_HEAD), _HEAD)
-        await app.close()
     database.close()
     return outcome(not place, "#8 passes with #7's result", f"{place} has the same head")
+
+
+# -- a repository's former name
+
+
+def _token(repository_id: int) -> Reply:
+    found = [{"id": repository_id, "full_name": f"acme/of-{repository_id}"}]
+    ends = "2099-01-01T00:00:00Z"
+    return Reply(201, {"token": f"ghs_{repository_id}", "expires_at": ends, "repositories": found})
+
+
+async def _former_name(knows_id: bool, folder: Path) -> Outcome:
+    """The repository was renamed during a run, and another one (10) was made under its name."""
+    github = ScriptedGitHub()
+    github.reply("POST", "/app/installations/1/access_tokens", _token(10), _token(9))
+    async with _app(github) as app:
+        repo = RepoName.parse("acme/one")
+        if knows_id:
+            app.know(repo, 9)
+        token = (await app.token(1, repo, {"checks": "write"})).get_secret_value()
+    return outcome(token == "ghs_10", "Honk writes checks there", "it has another id")
 
 
 # -- another base branch
@@ -319,6 +348,12 @@ ATTEMPTS = (
         "a passing check counts only where no other pull request or base shares the commit",
         functools.partial(_same_head, shared_with),
         functools.partial(_same_head, alone),
+    ),
+    Attempt(
+        "a new repository takes the name of one that was renamed during a run",
+        "a token is for the repository's id",
+        functools.partial(_former_name, True),
+        functools.partial(_former_name, False),
     ),
     Attempt(
         "a fork is retargeted after a person started its tests",
