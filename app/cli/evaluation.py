@@ -110,7 +110,7 @@ def run_tasks(
 
 
 def _beside(file: Path) -> Path | None:
-    """The commits that `from-history` keeps beside its tasks."""
+    """The commits that `from-history` stores next to its tasks."""
     folder = file.parent / "repositories"
     return folder if folder.is_dir() else None
 

@@ -185,7 +185,7 @@ class Workspace:
 
     @property
     def own_disk(self) -> bool:
-        """Whether its folder is a file system of its own (`WorkspaceDisks`)."""
+        """Whether its folder is a separate file system (`WorkspaceDisks`)."""
         return self.folder.is_mount()
 
     @property

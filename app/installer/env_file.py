@@ -81,7 +81,7 @@ class EnvFile:
             raise self._unwritable(problem) from None
 
     def _scratch(self, text: str) -> Path:
-        """A file beside it with this text, which only its owner can read."""
+        """A file in the same folder with this text, readable only by its owner."""
         name = None
         try:
             handle, name = tempfile.mkstemp(prefix=".env-", dir=self.path.parent)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CommitSide(StrEnum):
-    """One of the two commits that a change lies between."""
+    """One of a change's two commits."""
 
     BASE = "base"
     HEAD = "head"

@@ -173,7 +173,7 @@ def is_ci(path: str) -> bool:
 
 
 def is_shadow(path: str) -> bool:
-    """A file that the interpreter or the runner would load instead of its own."""
+    """A file that the interpreter or the runner would load instead of its built-in one."""
     return bool(_SHADOWS.search(path))
 
 

@@ -148,7 +148,7 @@ class PlaygroundStart(Protocol):
 def start_process(
     words: Sequence[str], environment: Mapping[str, str], folder: Path, errors: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    """A Python of its own."""
+    """Start a module in another Python process."""
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         env=environment,

@@ -68,7 +68,7 @@ async def replay(
 def with_verdicts(
     pulls: Sequence[ReportedPull], verdicts: dict[int, Replayed]
 ) -> list[ReportedPull]:
-    """The pull requests with replayed verdicts in place of their own."""
+    """The pull requests, with replayed verdicts instead of the recorded ones."""
     return [
         pull.model_copy(
             update={

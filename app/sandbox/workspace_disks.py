@@ -59,7 +59,7 @@ _DETACH, _NO_LINK = 2, 8
 
 
 class DisksUnavailableError(Exception):
-    """Workspaces cannot have file systems of their own here; the message says why."""
+    """Workspaces cannot have separate file systems here; the message says why."""
 
 
 class WorkspaceDisks:

@@ -47,7 +47,7 @@ def _copy(source: Path, target: Path) -> None:
     ):
         # Copy in one step: an incremental backup starts over whenever somebody writes in between.
         reader.backup(writer)
-        # No WAL file beside the copy, so that moving this one file is enough.
+        # No WAL file next to the copy, so moving this one file is enough.
         writer.execute("PRAGMA journal_mode=DELETE")
         (integrity,) = writer.execute("PRAGMA quick_check").fetchone()
     if integrity != "ok":

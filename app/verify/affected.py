@@ -74,7 +74,7 @@ def affected(choice: Choice, changed: Collection[str], tree: FileTree) -> Choice
 
 
 def _home(path: str, folders: Sequence[str]) -> str | None:
-    """The innermost project that the path lies in."""
+    """The innermost project that contains the path."""
     return max((each for each in folders if path.startswith(f"{each}/")), key=len, default=None)
 
 

@@ -282,7 +282,7 @@ class Git:
 
     @asynccontextmanager
     async def index(self) -> AsyncIterator[dict[str, str]]:
-        """An index of its own, as environment for `run`."""
+        """A separate index, as environment for `run`."""
         with tempfile.TemporaryDirectory(dir=self.home) as folder:
             yield {"GIT_INDEX_FILE": f"{folder}/index"}
 

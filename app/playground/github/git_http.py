@@ -207,7 +207,7 @@ async def _feed(request: Request, process: asyncio.subprocess.Process) -> None:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """End the program with those that it has started: `git` itself only stands before them."""
+    """End the program and its children: `git` itself only wraps them."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

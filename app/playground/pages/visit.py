@@ -90,7 +90,9 @@ class Visit:
 
     @property
     def cookie(self) -> str:
-        """Cookies know no ports, so that each playground has a name of its own."""
+        """Cookies ignore ports; with the port in the name, each playground has a separate
+        cookie.
+        """
         return f"acting-{urlsplit(self.world.url).port or 80}"
 
     @cached_property

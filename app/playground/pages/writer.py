@@ -38,7 +38,7 @@ class Writer:
         if key not in self._written:
             if len(self._written) >= _KEPT:
                 self._written.clear()
-            # What nh3 has cleaned is safe as it stands.
+            # nh3's output is safe to use as it is.
             self._written[key] = Markup(markdown.render(text, place))  # noqa: S704
         return self._written[key]
 
