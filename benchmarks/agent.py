@@ -44,7 +44,7 @@ LENGTHS = (12, 60)
 IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", "60"))
 FURTHER_RUNS = 6
 FURTHER_CLIS = 2
-"""How many more are looked at for what one more needs: one CLI is as big as twenty runs."""
+"""How many more are started to measure one: a CLI needs as much as twenty runs."""
 
 WARM_TURNS = 4
 PATIENCE_SECONDS = 300.0
@@ -53,7 +53,7 @@ MINI_SWE_AGENT = "mini-swe-agent==2.4.6"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one piece of work took: CPU seconds, and tokens in units of fresh input."""
+    """The cost of one task: CPU seconds, and tokens in units of uncached input."""
 
     cpu: float
     units: float = 0.0
@@ -63,7 +63,7 @@ class Cost:
 
 
 Costs = dict[int, Cost]
-"""By the number of turns."""
+"""Keyed by the number of turns."""
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Not below /root: sandboxes run as accounts that may not pass there."""
+    """Not below /root: sandboxes run as users without access to it."""
     with tempfile.TemporaryDirectory(prefix="honk-bench-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -145,11 +145,11 @@ def _units(model: ScriptedModel) -> float:
     return sum(map(trajectory.price_units, model.usages))
 
 
-# -- one piece of work
+# -- one task
 
 
 async def _by_hand(turns: int, folder: Path) -> Cost:
-    """The commands as one script of a shell; looking and editing are the agent's own."""
+    """The commands as one shell script; the agent's tools view and edit files."""
     _write(folder)
     planned = (each for each in trajectory.steps(turns) if isinstance(each, trajectory.Run))
     script = "\n".join(each.command for each in planned)
@@ -159,7 +159,7 @@ async def _by_hand(turns: int, folder: Path) -> Cost:
 
 
 async def _child(kind: str, turns: int, folder: Path) -> Cost:
-    """An engine of Honk's, or the plain loop, the second time that it does the work."""
+    """One of Honk's engines, or the plain loop, on its second run of the task."""
     root = str(folder) if kind == "plain" else WORKSPACE
     model = ScriptedModel(default=trajectory.play(turns, root), api_key=KEY)
     with cpu_group() as group:
@@ -247,7 +247,7 @@ def _assert_done(repository: Path) -> None:
 
 
 async def _mini_swe_agent(folder: Path) -> None:
-    """In an environment of its own, if it can be installed."""
+    """In a separate environment, if it can be installed."""
     place = folder / "mini-swe-agent"
     if problem := await asyncio.to_thread(_installed, place):
         print(f"{MINI_SWE_AGENT} is left out, it could not be installed: {problem}")
@@ -259,7 +259,7 @@ async def _mini_swe_agent(folder: Path) -> None:
         model = ScriptedModel(default=trajectory.play(turns, str(repository)), api_key=KEY)
         words = [str(place / "bin/mini"), "--yolo", "--exit-immediately", "--task", TASK]
         words += ["--model", f"anthropic/{MODEL}", "--output", str(folder / "trajectory.json")]
-        # litellm asks for more than the API gives without streaming.
+        # litellm requests more output tokens than the API allows without streaming.
         words += ["--config", "mini.yaml", "--config", "model.model_kwargs.max_tokens=8000"]
         with cpu_group() as group:
             async with serving(model.app) as url:
@@ -308,7 +308,7 @@ def _started_in(group: CpuGroup) -> Callable[..., subprocess.Popen[bytes]]:
 
 
 async def _whole_run(turns: int, _: Path) -> Cost:
-    """From the label to the pull request, in a `honk serve` that has done a run before."""
+    """From the label to the pull request, in a `honk serve` that has already finished a run."""
     with cpu_group() as group, a_home() as home:
         kind = functools.partial(Harness, start_by=_started_in(group))
         async with open_harness_in(home, {}, kind) as harness:
@@ -329,7 +329,7 @@ async def _whole_run(turns: int, _: Path) -> Cost:
 
 
 async def _idle() -> float:
-    """The share of a core that `honk serve` uses while nothing happens."""
+    """The share of a core that an idle `honk serve` uses."""
     with cpu_group() as group, a_home() as home:
         kind = functools.partial(Harness, start_by=_started_in(group))
         async with open_harness_in(home, {}, kind):
@@ -369,7 +369,7 @@ async def _memory_of_a_run() -> tuple[float, float]:
 
 
 async def _memory_of_a_cli(folder: Path) -> float:
-    """MiB that one more CLI needs, while the model thinks."""
+    """MiB that each additional CLI needs while the model thinks."""
     asked, processes = [], []
     repository = folder / "repository"
     _write(repository)
@@ -402,7 +402,7 @@ async def _memory_of_a_cli(folder: Path) -> float:
 
 
 def _thinking(model: ScriptedModel) -> int:
-    """How many conversations have got to the turn that takes long."""
+    """How many conversations have reached the slow turn."""
     return sum(
         sum(message["role"] == "assistant" for message in request["messages"]) == 1
         for request in model.requests
@@ -410,7 +410,7 @@ def _thinking(model: ScriptedModel) -> int:
 
 
 def _memory(pids: Sequence[int]) -> float:
-    """MiB of the processes and of all below them."""
+    """MiB of the processes and all their descendants."""
     return sum(pss(each) for pid in pids for each in (pid, *below(pid))) / MIB
 
 

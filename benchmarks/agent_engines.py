@@ -59,11 +59,11 @@ def _twice(work: Callable[[str], None]) -> None:
     print("done", flush=True)
 
 
-# -- the least that an agent can do
+# -- a minimal agent
 
 
 def _plain(url: str, folder: Path) -> None:
-    """A loop with one tool and no prompt beside the task, which marks its cache."""
+    """A loop with one tool, prompt caching, and no prompt besides the task."""
     for name, content in trajectory.FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ _HELD_SECONDS = 900.0
 
 @dataclass
 class Measured:
-    """One line: KiB of the worker itself, KiB and number of the processes below it."""
+    """One line: KiB of the worker itself, then KiB and number of its descendant processes."""
 
     runs: int
     worker: int

@@ -26,7 +26,7 @@ from tests.support.workspaces import run_git
 FILES = 60
 TESTS_IN_EACH = 10
 ROUNDS_OF_A_TEST = 4_000_000
-"""Some 0.1 s of processor time: a suite of a minute."""
+"""About 0.1 s of CPU time each: a suite of a minute."""
 
 _MODULE = """def spin(n):
     total = 0
@@ -74,7 +74,7 @@ SOURCE_AND_TEST = did(
 
 @dataclass
 class Counting:
-    """A sandbox that notes when each run of tests began and ended, and of which commit it was."""
+    """A sandbox that records each test run's start, end and commit."""
 
     real: Any
     runs: list[tuple[str, float, float]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run of tests. `began` and `ended` are of the monotonic clock."""
+    """A test run. `began` and `ended` are monotonic times."""
 
     name: str
     began: float
@@ -114,7 +114,7 @@ class _Measured:
         return [run for run in self.runs if word in run.name]
 
     def alone(self, word: str) -> float:
-        """The seconds in which runs with this word in their names were waited for alone."""
+        """The seconds during which only runs with this word in their names were awaited."""
         others = [run for run in self.runs if word not in run.name]
         last = max((run.ended for run in others), default=0.0)
         first = min((run.began for run in others), default=0.0)
@@ -124,7 +124,7 @@ class _Measured:
 
 
 async def _measured(folder: Path, change: Change) -> _Measured:
-    """A verdict on the change from nothing: the base is not known either."""
+    """A verdict on the change without cached results: the base is measured, too."""
     async with Bench.open(folder, PROJECT) as bench:
         counting = Counting(bench.parts.sandbox)
         bench.parts = replace(bench.parts, sandbox=counting)

@@ -25,7 +25,7 @@ _ENTER = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 
 
 class CpuGroup:
-    """What was started through it. `kind` says how it is counted."""
+    """The processes started through it. `kind` says how they are counted."""
 
     def __init__(self, kind: str, folder: Path | None) -> None:
         self.kind = kind
@@ -39,7 +39,7 @@ class CpuGroup:
 
     @property
     def seconds(self) -> float:
-        """What all of it has used until now."""
+        """The CPU time of the group so far."""
         if self._folder is None:
             ended = resource.getrusage(resource.RUSAGE_CHILDREN)
             alive = sum(ticks(pid, children=True) for pid in below(os.getpid()))
@@ -52,7 +52,7 @@ class CpuGroup:
 
 @contextmanager
 def cpu_group() -> Iterator[CpuGroup]:
-    """A group, until all that ran in it has ended."""
+    """A group that exists until everything in it has ended."""
     for kind, mount in _MOUNTS.items():
         folder = Path(mount) / f"honk-bench-{secrets.token_hex(4)}"
         with contextlib.suppress(OSError):

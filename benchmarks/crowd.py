@@ -35,7 +35,7 @@ RUNS = int(os.environ.get("RUNS", "200"))
 REPOSITORIES = 10
 TURN_SECONDS = 2.0
 TURNS_FIRST = 5
-"""Each run has made so many before memory is looked at."""
+"""The number of turns of each run before memory is measured."""
 
 WATCH_SECONDS = 60.0
 PATIENCE_SECONDS = 900.0
@@ -45,7 +45,7 @@ _BOUND = 0.1
 
 @dataclass
 class Watched:
-    """What was seen of the worker while nothing was begun or ended."""
+    """Measurements of the worker while no run starts or ends."""
 
     runs: int
     seconds: float
@@ -62,7 +62,7 @@ class Watched:
 
 
 def main() -> None:
-    """Print what was seen with one run and with all."""
+    """Print the measurements with one run and with all."""
     with postgres.running() as server:
         asyncio.run(_measure(server.database()))
 
@@ -100,7 +100,7 @@ async def _measure(database: str) -> None:
 
 
 async def _open(fleet: Fleet, turns: Counter[str]) -> list[Subject]:
-    """An issue for each run, over some repositories; what the model does counts its turns."""
+    """An issue for each run, in several repositories; the model counts the turns."""
     subjects: list[Subject] = []
     for number in range(RUNS):
         if number < REPOSITORIES:
@@ -123,7 +123,9 @@ def _endless(name: str, turns: Counter[str]) -> Any:
 
 
 async def _all_work(fleet: Fleet, subjects: list[Subject], turns: Counter[str]) -> None:
-    """Wait until each of them does. Raises AssertionError with a run's last words if one ended."""
+    """Wait until each of them works. Raises AssertionError with a run's last status if one
+    ended.
+    """
 
     def all_do() -> bool:
         ended = [each for each in subjects if "honk:failed" in each.labels]
@@ -131,7 +133,7 @@ async def _all_work(fleet: Fleet, subjects: list[Subject], turns: Counter[str]) 
         return all(turns[each.name] > TURNS_FIRST for each in subjects)
 
     await fleet.until(all_do, "not all of them work")
-    # Nobody else looks at them, and they would be most of this process's memory.
+    # Nothing else uses them, and they would be most of this process's memory.
     fleet.model.requests.clear()
 
 
@@ -170,11 +172,11 @@ def _tell(seen: Watched) -> None:
     )
 
 
-# -- how late a loop is
+# -- event loop lag
 
 
 async def _lag(fleet: Fleet) -> tuple[int, int]:
-    """How often the worker looked, and how often it was later than the bound."""
+    """The number of measurements, and how many exceeded the bound."""
     found = re.search(r"Metrics on (\S+)", fleet.workers[0].log)
     assert found is not None
     async with httpx.AsyncClient(timeout=30.0) as client:
@@ -197,7 +199,7 @@ class _Seen:
 
 @asynccontextmanager
 async def _floor() -> AsyncIterator[_Seen]:
-    """The same look in a process of its own; what it saw is there when the context has ended."""
+    """The same measurement in a separate process; its result is complete when the context exits."""
     seen = _Seen()
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -56,7 +56,7 @@ _SECRET, _DATABASE = "BENCH_SECRET", "BENCH_DATABASE"
 
 
 def main() -> None:
-    """Print both databases' latencies beside the floor's, and whether anything was lost."""
+    """Print both databases' latencies next to the floor's, and whether anything was lost."""
     asyncio.run(_on_sqlite())
     with postgres.running() as server:
         asyncio.run(_on_postgres(server.database()))
@@ -102,7 +102,7 @@ async def _measure(name: str, harness: Harness, url: str, per_second: float) -> 
 
 
 async def _set_to_work(harness: Harness, turns: Counter[str]) -> list[Subject]:
-    """Runs whose model has something done in the sandbox every few seconds, for ever."""
+    """Runs whose model calls a tool in the sandbox every few seconds, forever."""
 
     def play(request: dict[str, Any]) -> ScriptedTurn:
         turns[str(request["messages"][0])] += 1
@@ -121,7 +121,7 @@ async def _set_to_work(harness: Harness, turns: Counter[str]) -> list[Subject]:
 
 
 async def _a_comment(harness: Harness, subject: Subject) -> dict[str, Any]:
-    """The event that GitHub sends for a stranger's comment, ready to be made into others."""
+    """The event that GitHub sends for a stranger's comment, as a template for others."""
     await subject.comment("Me too.", by=_STRANGER)
     await harness.github.drained()
     event = copy.deepcopy(
@@ -136,7 +136,7 @@ async def _a_comment(harness: Harness, subject: Subject) -> dict[str, Any]:
 
 
 def _in_the_database(url: str) -> tuple[int, int]:
-    """How many of our triggers are there, and how many of them have been heard to their end."""
+    """How many of our triggers are stored, and how many of them are finished."""
     database = Database(url)
     table = "workflow_status" if database.is_sqlite else "dbos.workflow_status"
     query = f"SELECT status, count(*) FROM {table} WHERE workflow_uuid LIKE :mark GROUP BY status"  # noqa: S608
@@ -154,7 +154,7 @@ def _tell(name: str, load: Load, per_second: float) -> None:
     )
 
 
-# -- the load, from a process of its own
+# -- the load, from a separate process
 
 
 @dataclass
@@ -206,7 +206,7 @@ def _requests(order: _Order) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def _floor(url: str, secret: str) -> AsyncIterator[int]:
-    """The bare receiver in a process of its own; gives its port."""
+    """Start the bare receiver in a separate process; return its port."""
     server = subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-m", "benchmarks.durable", "floor"],
         stdout=subprocess.PIPE,

@@ -27,7 +27,7 @@ FIXED = PROJECT["calc.py"].replace(b"a - b", b"a + b")
 
 
 def main() -> None:
-    """Print the seconds of a verdict and of the bare commands, and how long the person waited."""
+    """Print the seconds of a verdict and of the bare commands, and the person's waiting time."""
     asyncio.run(_measure())
 
 

@@ -66,7 +66,7 @@ class Cost:
 
 
 class Place:
-    """A harness and what is known of its database."""
+    """A harness and its database's statistics."""
 
     def __init__(self, harness: Harness, database: Database, recording: Path) -> None:
         self.harness = harness
@@ -81,13 +81,13 @@ class Place:
             await self.run()
 
     def past(self) -> Past:
-        """Of the last run, in GitHub's repository and in the worker's mirror."""
+        """A history made from the last run, in GitHub's repository and in the worker's mirror."""
         ours = self.harness.github.world.repository(self._repository).git.path
         mirror = self.harness.home / "honk/mirrors" / f"{self._repository.lower()}.git"
         return Past(self.database.engine, ours, mirror)
 
     async def run(self) -> Cost:
-        """One more, from its label to its last words."""
+        """One more run, from its label to its last message."""
         assert self.harness.honk is not None
         pid = self.harness.honk.process.pid
         issue = await self.harness.github.open_issue(self._repository, "olivia", "Wrong", "It is.")
@@ -124,7 +124,7 @@ class Place:
             return int(found.scalar_one())
 
     def _rows_read(self) -> int:
-        """As far as Postgres has counted them: a session tells within a second or so."""
+        """As counted by Postgres: sessions report within about a second."""
         if self.database.is_sqlite:
             return 0
         query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables"
@@ -143,7 +143,7 @@ def _since(before: Asked, after: Asked) -> Asked:
 
 
 def main() -> None:
-    """Print what a run costs at each size on both databases, and what grows; draw it."""
+    """Print and plot what a run costs at each size on both databases, and what grows."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="honk-bench-") as folder:
         urls = [f"sqlite:///{folder}/{name}.db" for name in ("few", "many")]
@@ -202,7 +202,7 @@ def _tell(name: str, size: int, few: Mapping[str, float], many: Mapping[str, flo
 
 
 def _tell_what_grows(few: Place, many: Place) -> None:
-    """Statements that cost more with the longer past, by what they cost in one run."""
+    """Statements that cost more with the longer history, sorted by their cost in one run."""
     grown = []
     for statement, seen in many.asked.items():
         old = few.asked.get(statement)
@@ -221,7 +221,7 @@ def _tell_what_grows(few: Place, many: Place) -> None:
 
 
 def _tell_scans(place: Place) -> None:
-    """What a run asks that reads a whole table which grows with the runs."""
+    """A run's queries that scan an entire table that grows with the number of runs."""
     for statement, seen in place.asked.items():
         if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             continue

@@ -29,7 +29,7 @@ async def _heard(subject: Subject) -> float:
 
 
 async def _floor(harness: Harness, subject: Subject) -> float:
-    """Seconds that as many calls as an intake makes cost by themselves."""
+    """Seconds for as many bare API calls as an intake makes."""
     url = f"{harness.settings['GITHUB_API_URL']}/repos/{subject.repository}/issues/{subject.number}"
     async with httpx.AsyncClient() as client:
         started = time.perf_counter()

@@ -60,7 +60,7 @@ async def _measure() -> None:
 
 @asynccontextmanager
 async def _watched(pid: int) -> AsyncIterator[list[int]]:
-    """A list whose one entry is the most bytes that were resident while the context was open."""
+    """A list with one entry: the peak resident bytes while the context was open."""
     most = [_resident(pid)]
 
     async def watch() -> None:
@@ -82,7 +82,7 @@ def _resident(pid: int) -> int:
 
 @asynccontextmanager
 async def _attack(port: int, told: Counter[str]) -> AsyncIterator[None]:
-    """The large bodies, from a process of their own; what was answered is added up at the end."""
+    """Send the large bodies from a separate process; its answers are summed at the end."""
     attacker = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

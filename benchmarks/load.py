@@ -1,4 +1,4 @@
-"""Load generators on raw sockets: as fast as answers come, or at a pace that waits for nobody."""
+"""Load generators on raw sockets: as fast as answers come, or at a fixed pace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import cast
 
 _PATIENCE_SECONDS = 5.0
 _OPEN_LOOP_SECONDS = 10.0
-"""GitHub waits for an answer as long."""
+"""How long GitHub waits for an answer."""
 
 
 @dataclass
 class Load:
-    """What came back: seconds per answer, and how often each status."""
+    """The answers: seconds for each, and the count of each status."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)

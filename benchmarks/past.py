@@ -1,4 +1,4 @@
-"""A past for a database: runs that ended, each a copy of a real run's rows under its own name."""
+"""A history for a database: ended runs, each a copy of a real run's rows under another name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 import sqlalchemy as sa
 
 DAYS = 20
-"""Over so many days the past is spread."""
+"""The number of days that the history covers."""
 
 OPEN = int(os.environ.get("OPEN", "100"))
-"""Of so many copies one has its refs on GitHub still: who merges or closes has them deleted."""
+"""One in this many copies still has refs on GitHub: merging or closing deletes them."""
 
 _FIRST_NUMBER = 1_000_000
 _AT_ONCE = 200
@@ -59,7 +59,7 @@ class Past:
                         self._rows.append((table, dict(row)))
 
     def grow(self, copies: int) -> None:
-        """Let there be so many copies, rows and refs."""
+        """Create copies, with rows and refs, up to this number."""
         begun = self.copies
         while self.copies < copies:
             chunk = range(self.copies, min(copies, self.copies + _AT_ONCE))
@@ -70,13 +70,13 @@ class Past:
         self._copy_refs(range(begun, copies, OPEN))
         self._copy_pins(range(begun, copies))
         if self.engine.dialect.name != "sqlite":
-            # As the server does by itself after a while; SQLite has nobody who does.
+            # As the server does by itself after a while; SQLite does not.
             with self.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.exec_driver_sql("ANALYZE")
 
     def _names(self, copy: int) -> dict[str, str]:
-        """What stands for what in a copy; the longest first."""
+        """The replacements in a copy, the longest first."""
         run, number = self._run, _FIRST_NUMBER + copy
         sha = hashlib.sha1(str(copy).encode(), usedforsecurity=False).hexdigest()
         return {
@@ -134,7 +134,7 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
 
 
 def _earlier(value: Any, seconds: float) -> Any:
-    """A time (seconds or milliseconds since 1970) that much earlier; anything else as it is."""
+    """A time (seconds or milliseconds since 1970), shifted back; other values are unchanged."""
     now = time.time()
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         for unit in (1.0, 1000.0):

@@ -1,4 +1,4 @@
-"""Lines over a logarithmic axis, as an SVG that needs nothing else."""
+"""Lines over a logarithmic axis, as a self-contained SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLORS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df")
 
 @dataclass(frozen=True)
 class Line:
-    """Points (x, y) under a name; x above 0, y from 0 to 1.5."""
+    """Named points (x, y); x above 0, y from 0 to 1.5."""
 
     name: str
     points: Sequence[tuple[float, float]]

@@ -1,4 +1,4 @@
-"""What the kernel tells of a process: its memory, its processor time, the processes below it."""
+"""The kernel's data about a process: its memory, its CPU time, its descendants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MIB = 1024
 
 
 def below(pid: int) -> list[int]:
-    """Its children and theirs, as far as they are still there."""
+    """Its descendants that still exist."""
     found = []
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -21,7 +21,7 @@ def below(pid: int) -> list[int]:
 
 
 def pss(pid: int) -> int:
-    """KiB in memory; what it shares is divided among those that share it. 0 when it is gone."""
+    """Resident KiB; shared memory is divided among its users (PSS). 0 if the process is gone."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -30,6 +30,6 @@ def pss(pid: int) -> int:
 
 
 def ticks(pid: int, *, children: bool = False) -> int:
-    """Clock ticks of the processor that it used; with those of children that it has waited for."""
+    """CPU time in clock ticks, including children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15] if children else fields[11:13]))

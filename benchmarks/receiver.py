@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _fetch_probot() -> bool:
-    """Whether what is locked of Probot is there, fetched now if it was not."""
+    """Whether the locked Probot packages are installed; fetched now if they were not."""
     if (_PROBOT / "node_modules/probot").exists():
         return True
     if not shutil.which("npm"):
@@ -94,7 +94,7 @@ def _median(values: Iterable[float]) -> float:
 
 
 async def _measure_once(name: str, request: bytes) -> tuple[Load, float]:
-    """What came back, and microseconds of processor for each answer."""
+    """The answers, and CPU microseconds for each."""
     async with serving_process(name) as (port, pid):
         await generate(port, request, connections=CONNECTIONS, seconds=WARM_UP_SECONDS)
         before = ticks(pid)
@@ -105,14 +105,14 @@ async def _measure_once(name: str, request: bytes) -> tuple[Load, float]:
 
 @asynccontextmanager
 async def serving(name: str, **environment: str) -> AsyncIterator[int]:
-    """`honk`, `floor` or `probot` in a process of its own; gives its port."""
+    """Start `honk`, `floor` or `probot` in a separate process; return its port."""
     async with serving_process(name, **environment) as (port, _):
         yield port
 
 
 @asynccontextmanager
 async def serving_process(name: str, **environment: str) -> AsyncIterator[tuple[int, int]]:
-    """The same; gives its port and its process's id."""
+    """The same; return its port and its process id."""
     ours = [sys.executable, "-m", "benchmarks.receiver", name]
     server = subprocess.Popen(  # noqa: ASYNC220
         ["node", str(_PROBOT / "server.mjs")] if name == "probot" else ours,
@@ -159,7 +159,7 @@ def delivery(secret: bytes = _SECRET) -> bytes:
         "sender": {"login": "octo-cat", "id": 11, "type": "User"},
         "installation": {"id": 77},
     }
-    # The rest of GitHub's own is addresses; they are read over.
+    # The other members that GitHub sends are URLs, which are skipped.
     urls = [f"https://api.github.com/repos/acme/rounding/{n}{{/name}}" for n in range(400)]
     event["urls"] = {f"url_{n}": url for n, url in enumerate(urls)}
     body = json.dumps(event).encode()

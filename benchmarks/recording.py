@@ -24,7 +24,7 @@ _WRITE_SECONDS = 0.2
 
 
 class Recording:
-    """What was asked so far."""
+    """The statements so far."""
 
     def __init__(self) -> None:
         self._asked: dict[str, dict[str, Any]] = {}
@@ -57,7 +57,7 @@ class Recording:
 
 
 def _plain(value: Any) -> str:
-    """What JSON has no form for: Postgres's driver wraps what goes into a JSON column."""
+    """Values that JSON cannot represent: Postgres's driver wraps values of JSON columns."""
     return json.dumps(value.obj) if hasattr(value, "obj") else str(value)
 
 

@@ -53,7 +53,7 @@ def made(cases: int) -> bytes:
 
 
 def best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest round: what else runs on this machine only ever adds."""
+    """Seconds of the fastest round: other load on this machine can only add time."""
     times = []
     for _ in range(ROUNDS):
         gc.collect()

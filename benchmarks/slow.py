@@ -30,14 +30,14 @@ FLOOD_CONNECTIONS = 16
 ROUNDS = 4
 SECONDS = 4.0
 SIEGE_SECONDS = 6.0
-"""Until those that are slow are hung up on, for the first time."""
+"""Until the slow clients are disconnected for the first time."""
 
 WARM_UP_SECONDS = 1.0
 A_BYTE_EVERY = 1.0
 
 
 def main() -> None:
-    """Print p99 of both and the ratio, and what became of the attack."""
+    """Print p99 of both and the ratio, and the outcome of the attack."""
     uvloop.run(_measure())
 
 
@@ -77,7 +77,7 @@ def _print(name: str, loads: list[Load]) -> None:
 
 @asynccontextmanager
 async def _attack(port: int, told: Counter[str]) -> AsyncIterator[None]:
-    """Attackers in a process of their own; what they saw is added up at the end."""
+    """Attackers in a separate process; their results are summed at the end."""
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.slow", str(port), stdout=subprocess.PIPE
     )
@@ -98,7 +98,7 @@ async def _attackers(port: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     seen: Counter[str] = Counter()
-    # Whole and well-formed: it has to be hashed to be found wrong.
+    # Complete and well-formed: only hashing reveals that the signature is wrong.
     wrong = delivery(secret=b"somebody else's")
     head, _, body = wrong.partition(b"\r\n\r\n")
     tasks = [
@@ -133,7 +133,7 @@ async def _slow(port: int, head: bytes, body: bytes, in_body: int, seen: Counter
 
 
 async def _flood(port: int, wrong: bytes, seen: Counter[str]) -> None:
-    """One connection: a wrong signature after the other."""
+    """One connection that sends one wrong signature after another."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while True:
         writer.write(wrong)

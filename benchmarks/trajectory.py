@@ -26,7 +26,7 @@ FILES = {
         for number in range(PARTS)
     },
 }
-"""The repository. Its test command does nothing: tests are no part of what is measured."""
+"""The repository. Its test command does nothing: tests are not part of the measurement."""
 
 SUMMARY = "add() now adds."
 
@@ -52,7 +52,7 @@ Step = Look | Run | Edit
 
 
 def steps(turns: int) -> list[Step]:
-    """What is done in so many turns; the last of them only says that all is done."""
+    """The steps for this number of turns; the last only says that the work is done."""
     return [_step(number) for number in range(turns - 1)]
 
 
@@ -73,7 +73,7 @@ def _step(number: int) -> Step:
 
 
 def as_command(step: Step) -> str:
-    """A step as a command of a shell, for agents that have no other tool."""
+    """A step as a shell command, for agents without other tools."""
     match step:
         case Look():
             return f"cat {step.path}"
@@ -84,7 +84,7 @@ def as_command(step: Step) -> str:
 
 
 def play(turns: int, root: str, *, slow_after: int = 10**9) -> Responder:
-    """A model that does it in the folder `root`. From the turn `slow_after` on each takes long."""
+    """A model that does the work in the folder `root`. Turns from `slow_after` on are slow."""
     planned = steps(turns)
 
     def responder(request: Json) -> ScriptedTurn:
@@ -140,7 +140,7 @@ def _ending(names: set[str]) -> ScriptedTurn:
 
 
 _SUBMIT = "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
-"""How mini-swe-agent is ended."""
+"""The command that ends mini-swe-agent."""
 
 
 def price_units(usage: Json) -> float:

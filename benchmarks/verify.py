@@ -37,7 +37,7 @@ _Done = TypeVar("_Done")
 
 
 def main() -> None:
-    """Print the seconds of both and of the parts, and the ratio; then what four cells cost."""
+    """Print the seconds of both and of the parts, and the ratio; then the cost of four cells."""
     cells.main()
     folder = Path(tempfile.mkdtemp(prefix="honk-bench-"))
     folder.chmod(0o755)
@@ -96,7 +96,7 @@ async def _set_up(
 
 def _by_hand(clone: Path, folder: Path) -> float:
     lent = bundle_pytest(folder / "scratch" / "lent")
-    run_git(clone, "status")  # the files are read once, as they are for a person at work
+    run_git(clone, "status")  # read the files once, so that they are cached as for a person at work
     began = time.perf_counter()
     subprocess.run(
         ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"],

@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, for tests and pictures."""
+"""Debian's Chromium, headless, for tests and screenshots."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _QUIET = (
 
 
 class Browser:
-    """A browser with one tab. Every method blocks: call it from a thread beside the loop."""
+    """A browser with one tab. Every method blocks: call it from a thread outside the event loop."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
     def size(self, size: tuple[int, int]) -> None:
-        """Look through a window of so many CSS pixels, a phone's being one to be touched."""
+        """Set the window size in CSS pixels; a phone's has a touch screen."""
         width, height = size
         is_phone = width < 600
         self._tell(
@@ -64,12 +64,12 @@ class Browser:
         self.driver.get(url)
 
     def forget(self) -> None:
-        """Be somebody who was never here."""
+        """Delete all cookies and console entries, as before a first visit."""
         self.driver.delete_all_cookies()
         self.complaints()
 
     def find(self, css: str, text: str = "") -> WebElement:
-        """Wait for an element in sight whose text holds these words."""
+        """Wait for a visible element whose text contains these words."""
 
         def look(driver: Chrome) -> WebElement | None:
             for found in driver.find_elements(By.CSS_SELECTOR, css):
@@ -88,13 +88,13 @@ class Browser:
         return found
 
     def press(self, css: str, text: str = "") -> None:
-        """Click on it once it is there."""
+        """Click on it when it appears."""
         found = self.find(css, text)
         self.run("arguments[0].scrollIntoView({block: 'center'})", found)
         found.click()
 
     def choose(self, css: str, text: str) -> None:
-        """Choose one of a list."""
+        """Choose an option of a list."""
         Select(self.find(css)).select_by_visible_text(text)
 
     def write(self, css: str, text: str) -> None:
@@ -102,16 +102,16 @@ class Browser:
         self.find(css).send_keys(text)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """Run a script on the page; gives what it returns."""
+        """Run a script on the page; return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
-        """Take a picture of what is in sight, or of the whole page."""
+        """Take a screenshot of the visible part, or of the whole page."""
         answer = self._tell("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def complaints(self) -> list[str]:
-        """What the browser's console holds against the page since the last time."""
+        """The errors in the browser's console since the last call."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries]
 
@@ -121,7 +121,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A fresh browser that knows nothing, and leaves nothing behind."""
+    """A fresh browser with an empty profile, which is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="honk-browser-", ignore_cleanup_errors=True) as home:
         options = ChromeOptions()
         for argument in (*_QUIET, f"--user-data-dir={home}"):

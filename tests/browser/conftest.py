@@ -1,4 +1,4 @@
-"""One harness and one browser for the module; each story has a repository of its own."""
+"""One harness and one browser for the module; each story has its own repository."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def tab(chromium: Browser) -> Browser:
-    """The browser as somebody finds it who was never here."""
+    """The browser as on a first visit."""
     chromium.forget()
     return chromium

@@ -34,7 +34,7 @@ SECONDS = 240.0
 
 @dataclass
 class Person:
-    """Somebody at a browser, and what they did on Honk's own pages."""
+    """A person with a browser, and their actions on Honk's pages."""
 
     tab: Browser
     ours: str
@@ -57,7 +57,7 @@ class Person:
 
     @contextmanager
     def new_tab(self) -> Iterator[None]:
-        """What a link has opened; closed at the end."""
+        """The tab that a link opened; closed at the end."""
         driver = self.tab.driver
         before = driver.current_window_handle
         (opened,) = set(driver.window_handles) - {before}
@@ -145,7 +145,7 @@ def _install(person: Person, link: str, github_url: str) -> None:
     person.press("#server-more summary")
     person.write("#server", github_url)
     person.press("button", "Continue to GitHub")
-    # The page in between sends itself.
+    # The page in between submits itself.
     person.press("button", "Create GitHub App as olivia")
     tab.find("#create.done a")
     assert "code=" not in tab.driver.current_url
@@ -182,7 +182,7 @@ async def _pull_request(github: GitHub) -> None:
 
 
 def _fits(tab: Browser) -> None:
-    """Nothing sticks out at the side, and thumbs find what they press."""
+    """Nothing overflows horizontally, and buttons are large enough for thumbs."""
     width, room = tab.run("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= room
     small = tab.run(

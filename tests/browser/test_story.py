@@ -1,4 +1,4 @@
-"""The whole story as a person sees it in a browser, on a phone and at a desk."""
+"""The whole story as a person sees it in a browser, on a phone and on a desktop."""
 
 from __future__ import annotations
 
@@ -133,6 +133,6 @@ def _issue_page(subject: Subject) -> str:
 
 
 def _fits(tab: Browser) -> None:
-    """Nothing sticks out at the side."""
+    """Nothing overflows horizontally."""
     width, room = tab.run("return [document.documentElement.scrollWidth, innerWidth]")
     assert width <= room

@@ -1,4 +1,4 @@
-"""Says at the end what was held to GitHub's descriptions, and what was not, and why."""
+"""Reports at the end what was validated against GitHub's descriptions, what was not, and why."""
 
 from __future__ import annotations
 

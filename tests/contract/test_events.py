@@ -1,4 +1,4 @@
-"""Every event that Honk reads, less whatever GitHub's description lets it lack."""
+"""Every event that Honk reads, without the members that GitHub's description makes optional."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = sorted(ACTED_ON)
 
 
 def base(name: str, action: str) -> dict[str, Any]:
-    """GitHub's own example of an event, changed as little as makes it one that Honk takes."""
+    """GitHub's example of an event, changed just enough for Honk to accept it."""
     found = [one for one in examples()[name] if one.get("action") == action]
     # There is no example of a closed issue, and only an old one of a check run asked for again.
     if name == "check_run" or not found:
@@ -88,7 +88,7 @@ _LABEL = {
 
 
 def places(kind: Any, value: Any, here: PLACE = ()) -> Iterator[PLACE]:
-    """Where in a payload the members are that Honk reads, each item of a list among them."""
+    """The paths of the members of a payload that Honk reads, including those in each list item."""
     if isinstance(value, dict):
         for struct in structs(kind):
             for field in msgspec.structs.fields(struct):
@@ -157,5 +157,5 @@ def test_what_may_be_null_or_absent_is_no_mistake(name: str, action: str) -> Non
                 least, spared = both, spared + 1
                 break
     assert spared
-    # All of it at once, too.
+    # All of them at once, too.
     decided(name, least)

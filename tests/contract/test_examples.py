@@ -16,7 +16,7 @@ from tests.unit.web.support import MemoryIntake, Site, running_site
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KNOWN = 329
-"""Examples in the version that is locked; more are welcome, fewer are a mistake in reading."""
+"""Examples in the locked version; more are fine, fewer mean that some were not read."""
 
 
 @functools.cache
@@ -51,8 +51,8 @@ async def test_every_example_is_answered(site: Site) -> None:
             assert answer.status in (200, 202, 204), (event, payload.get("action"), answer.body)
             taken |= {event} if answer.status != 204 else set()
     assert sum(answered.values()) >= KNOWN
-    # None of them speaks to us: their labels are "bug", and their comments hold no command. But
-    # after some, a pull request may have other approvals, and entries of a merge queue need checks.
+    # None of them triggers Honk: their labels are "bug", and their comments contain no command. But
+    # some may change a pull request's approvals, and entries of a merge queue need checks.
     assert taken == {"merge_group", "pull_request", "pull_request_review"}
 
 

@@ -44,7 +44,7 @@ ACTION = {"label": "Retry", "description": "Try once more", "identifier": "retry
 
 @dataclass
 class Tour:
-    """Who walks: an installation with every permission, and people where only people may."""
+    """The actors: an installation with every permission, and people where an App may not act."""
 
     github: GitHub
     key: RSAPrivateKey
@@ -54,7 +54,7 @@ class Tour:
     async def ask(
         self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
     ) -> Any:
-        """One request that goes well; gives its JSON."""
+        """One successful request; return its JSON."""
         token = self.token if token is None else token
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -258,7 +258,7 @@ class Tour:
         await self.repo("GET", f"/pulls/{number}/merge")
         await self.repo("PUT", "/pulls/2/update-branch", {})
 
-    # -- what is said of commits
+    # -- data about commits
 
     async def checks(self) -> None:
         sha = await self.github.branch(REPO, "main")
@@ -451,7 +451,7 @@ class Tour:
         await self.ask("DELETE", "/repos/octo/spare")
 
     async def people(self) -> None:
-        """Somebody signs in to the App, and a manifest is agreed on."""
+        """A person signs in to the App, and one confirms a manifest."""
         app = self.github.world.app
         query = f"client_id={app.client_id}&redirect_uri=http://127.0.0.1:9/back&state=s"
         target = self.github.sign_in("writer", f"{self.github.url}/login/oauth/authorize?{query}")

@@ -36,7 +36,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Requirement:
-    """One entry of a lock file: name and version, what else stands in its line, its hashes."""
+    """One entry of a lock file: name and version, the rest of its line, and its hashes."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Requirement:
 
 
 def requirements(text: str) -> list[Requirement]:
-    """The entries of a lock file. Raises ValueError for a line that is none."""
+    """The entries of a lock file. Raises ValueError for any other line."""
     joined = re.sub(r"\\\n", " ", text)
     found = []
     for line in joined.splitlines():
@@ -67,7 +67,9 @@ def requirements(text: str) -> list[Requirement]:
 
 
 def judged(wanted: Sequence[Requirement], told: Any) -> tuple[list[str], int]:
-    """What to say of pip-audit's JSON, and the exit code. Who is not in it was not looked up."""
+    """The lines to print for pip-audit's JSON, and the exit code. Missing packages were not
+    checked.
+    """
     entries = told.get("dependencies", []) if isinstance(told, dict) else []
     audited = {each["name"] for each in entries if "vulns" in each}
     lines = [
@@ -98,7 +100,7 @@ def main() -> int:
 
 
 def ask(lock: Path) -> Any:
-    """What pip-audit tells; nothing where the database is out of reach."""
+    """The output of pip-audit; None if the database cannot be reached."""
     asked = subprocess.run(
         [sys.executable, "-m", "pip_audit", *_OPTIONS, "--requirement", str(lock)],
         capture_output=True,

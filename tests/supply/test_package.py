@@ -44,7 +44,7 @@ def _build(source: Path, target: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module", name="environment")
 def _environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel, and only the packages that it depends on beside it."""
+    """A virtual environment with only the wheel and its dependencies."""
     home = tmp_path_factory.mktemp("environment")
     home.chmod(0o755)
     venv.create(home, with_pip=False)
@@ -129,7 +129,7 @@ def _start(
     folder: Path,
     errors: IO[bytes],
 ) -> subprocess.Popen[bytes]:
-    """`honk` of the environment; `words` are those after `python -m`."""
+    """`honk` of the environment; `words` are the arguments after `python -m`."""
     return subprocess.Popen(
         [environment / "bin" / "honk", *words[1:]],
         env={name: value for name, value in settings.items() if name != "PYTHONPATH"},

@@ -1,4 +1,4 @@
-"""What Honk is built from is locked, and its audit never takes silence for an answer."""
+"""Honk's dependencies are locked, and the audit never treats a missing answer as a pass."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_production_installs_nothing_that_only_the_playground_needs() -> None:
 
 
 def test_nothing_tells_people_to_install_the_other_honk() -> None:
-    """`honk` on the package index is somebody else's."""
+    """`honk` on the package index is another project."""
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert (project["name"], list(project["scripts"])) == ("honk-app", ["honk"])
     texts = [*_ROOT.glob("*.md"), *_ROOT.glob("docs/*.md"), *_ROOT.glob("app/**/*.py")]

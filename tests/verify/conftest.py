@@ -1,7 +1,7 @@
-"""Real projects in real sandboxes, with what their own package managers fetched.
+"""Real projects in real sandboxes, with packages that their package managers fetched.
 
-The managers run here, on the machine, with the configuration that they have, and their answers stay
-in `.cache/verify`: what a sandbox sees of them is that folder.
+The managers run on this machine with its configuration, and their downloads stay in
+`.cache/verify`. A sandbox sees only that folder.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> MakeProject:
-    """A checkout of the given files. `mounts`: what of this machine is seen at `/opt/<name>`."""
+    """A checkout of the given files. `mounts`: folders of this machine, visible at
+    `/opt/<name>`.
+    """
     root = tmp_path / "work"
     root.mkdir()
     sandbox = Bubblewrap.create(root)
@@ -91,7 +93,7 @@ def belongs_to(path: Path, like: Path) -> None:
 
 
 def with_cache(site: VerifySite, name: str, variable: str) -> VerifySite:
-    """A folder that lasts between test runs, for what only costs time to make again."""
+    """A folder that is kept between test runs, for anything that only takes time to make again."""
     folder = CACHE / name
     folder.mkdir(parents=True, exist_ok=True)
     belongs_to(folder, site.spec.workspace)
@@ -107,7 +109,7 @@ def with_cache(site: VerifySite, name: str, variable: str) -> VerifySite:
 
 
 def found(site: VerifySite, *policy: str) -> tuple[Verifier, ...]:
-    """What the checkout gets, by itself or by a policy."""
+    """The verifiers that the checkout gets, detected or from a policy."""
     return choose(policy, DirectoryTree(site.spec.workspace)).verifiers
 
 
@@ -122,7 +124,7 @@ def outcomes(result: VerifierResult) -> dict[str, str]:
 
 
 def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
-    """What a package manager puts into a folder, once; `@`, or `@/` in a word, is that folder."""
+    """A folder that a package manager fills, once; `@`, or `@/` in an argument, is that folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = CACHE / name
     environment = {key: str(folder / value) for key, value in environment.items()}
@@ -144,7 +146,7 @@ def fetched(name: str, words: Sequence[str], **environment: str) -> Path:
 
 
 def _fetch(folder: Path, words: Sequence[str], environment: dict[str, str], seconds: float) -> str:
-    """Why it is not there; empty when it is."""
+    """Why it is missing; empty if it is not."""
     try:
         done = subprocess.run(
             [str(folder) if word == "@" else word.replace("@/", f"{folder}/") for word in words],

@@ -28,7 +28,7 @@ REWRITES = {
 
 
 async def measured(project: MakeProject, change: dict[str, str]) -> str:
-    """What the canary says of a change, whose tests pass at head."""
+    """The canary's result for a change whose tests pass at head."""
     head = BASE | change
     diff = Diff(tuple(FileDiff.of(path, BASE[path], new) for path, new in change.items()))
     plan = plan_canary(diff, ChangedSides(source=tuple(change)), "n0nce")

@@ -196,7 +196,7 @@ def parsed(printed: str, code: int = 0) -> VerifierResult:
         ("", 101, "code 101, but no test fails"),
         ("\udcff\udcfe", 0, None),
         (f"{RUN}running 1 test\ntest a ... ok\n", 0, "x src/lib.rs did not end"),
-        # A line too many: something that was tested printed it.
+        # An extra line, printed by the code under test.
         (
             f"{RUN}running 1 test\ntest forged ... ok\ntest a ... ok\n\n"
             "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
@@ -247,7 +247,7 @@ def test_examples_that_are_built_one_by_one_are_read_too() -> None:
 
 @pytest.mark.parametrize("silent", [0, 1])
 def test_a_program_that_fails_without_a_word_is_no_program_without_tests(silent: int) -> None:
-    """A test with `harness = false`, beside one that failed before and after."""
+    """A test with `harness = false`, next to one that failed before and after."""
     known = f"{RUN}running 1 test\ntest a ... FAILED\n\nfailures:\n\n{FAILED}\n"
     known += f"error: {1 + silent} target{'s' * silent} failed:\n    `--lib`\n"
     result = parsed(known, 101)

@@ -79,7 +79,7 @@ def module() -> dict[str, str | Path]:
 
 
 def built_before(site: VerifySite) -> VerifySite:
-    """Go's own build cache, kept between test runs; tests are run all the same."""
+    """Go's build cache, kept between test runs; the tests still run each time."""
     return with_cache(site, "go-build", "GOCACHE")
 
 

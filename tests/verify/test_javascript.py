@@ -116,7 +116,7 @@ async def test_each_test_has_its_name_and_place_and_can_be_run_again(
     again = await _again(site, result)
     also = {test.id: test.also for test in again.tests if test.also}
     ran = "".join(sorted((site.spec.workspace / "ran").read_text()))
-    if runner is NODE:  # it cannot be asked for some of its tests
+    if runner is NODE:  # it cannot run only some of its tests
         assert (also, ran) == ({wrong: (TestOutcome.FAILED,)}, "wwxx")
     else:
         assert (also, ran) == ({}, "wwwx")

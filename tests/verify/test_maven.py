@@ -1,4 +1,4 @@
-"""A small real project of Maven's, with JUnit from the repository that this machine asks."""
+"""A small real Maven project, with JUnit from the repository that this machine uses."""
 
 from __future__ import annotations
 

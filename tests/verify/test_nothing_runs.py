@@ -1,7 +1,8 @@
-"""Green needs a test that was executed: what could not be collected, imported or built is none.
+"""A green result needs a test that was executed; one that could not be collected, imported or built
+does not count. Every row runs before and after a change, in a sandbox, and is compared.
 
-Every row is run before and after a change, in a sandbox, and compared. Nothing here is new: it
-could not run on the base commit either, which must not make it pass.
+No failure here is new: the tests could not run on the base commit either, which must not make them
+pass.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def python(**files: str) -> Files:
 
 
 async def judged(project: MakeProject, before: Files, after: Files) -> tuple[Verdict, Verdict]:
-    """As a run does it: the base confirmed, what differs run again. Strict, and with `neutral`."""
+    """As in a run: the base is confirmed, and tests that differ run again. Strict, and with
+    `neutral`.
+    """
     base_site, site = project(before), project(after)
     base = await verify(base_site, found(base_site), SHA)
     base = await confirm(base_site, found(base_site), base)
@@ -207,7 +210,7 @@ async def test_a_file_of_javascript_that_cannot_be_read(project: MakeProject) ->
 async def test_an_environment_that_ends_badly_without_a_report(
     project: MakeProject,
 ) -> None:
-    """tox itself is played: what it says of each environment is what counts here."""
+    """tox is a stand-in: only its output about each environment matters here."""
     tox = 'case "$1" in list) printf "lint\\ntests\\n" ;; *) [ "$3" = lint ] || exit 1 ;; esac\n'
     before = {"tox.ini": "[tox]\n", ".venv/bin/tox": f"#!/bin/sh\n{tox}"}
     for site in (one := project(before), two := project({**before, "README.md": ""})):

@@ -243,7 +243,7 @@ async def test_projects_in_folders_each_have_their_own(project: MakeProject) -> 
     first = results.verifiers[1].tests[0]
     assert (first.file, first.line) == ("first/tests/test_half.py", 3)
     assert len(compare(results, results).still_failing) == 2
-    # What failed in a folder can be asked for alone.
+    # The tests that failed in a folder can be run alone.
     assert verifiers[1].selects(results.verifiers[1].tests)
     alone = replace(site)
     again = await verify(alone, verifiers[1:2], SHA)

@@ -1,4 +1,4 @@
-"""What a repository's own automation says, read as data."""
+"""The repository's automation, read as data."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_recipes_build_with_an_older_setuptools_before_they_leave_the_package_ou
         "uv pip install -r requirements.txt -e .",
         "echo 'setuptools<72' > .venv/build.txt"
         " && uv pip install --build-constraints .venv/build.txt -r requirements.txt -e .",
-        # What is on the registry under the project's name is not what is tested.
+        # The package with the project's name on the registry is not what is tested.
         "uv pip install -r requirements.txt && uv pip uninstall six",
     ]
 

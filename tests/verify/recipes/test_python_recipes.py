@@ -154,7 +154,7 @@ def test_recipes_read_what_ci_says_of_names_only() -> None:
     ("name", "text"),
     [
         ("CHANGELOG.md", "# Changes\n\n## 2.4.1 (today)\n"),
-        # What the tests need may want a version of the project itself, such as its latest.
+        # A test dependency may require a version of the project itself, such as its latest.
         ("NEWS", "Version 2.4.1.post0 (2024-03-01)\n====\n\nVersion 2.4.0\n"),
     ],
 )
@@ -236,7 +236,7 @@ def test_recipes_repair_what_an_error_names(output: str, packages: tuple[str, ..
     again = RecipeContext(made.tree, MACHINE, choices=(chosen,))
     (repaired,) = READER.read(again)
     assert repaired.steps[-1].commands[0].line.endswith(" ".join(packages))
-    # The same error again is not repaired the same way: there is an end.
+    # If the same error returns, it is not repaired the same way again: there is an end.
     assert isinstance(
         READER.repair(again, repaired, SetupFailure("pytest", 2, output, True)), Missing
     )
