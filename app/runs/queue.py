@@ -41,8 +41,8 @@ INTAKE_POLL_SECONDS = 0.1
 RUNS_POLL_SECONDS = 0.3
 """How often it polls for attempts, whose requesters were acknowledged; each poll costs idle
 workers."""
-IDLE_INTAKE_POLL_SECONDS = 0.5
-IDLE_RUNS_POLL_SECONDS = 1.5
+IDLE_INTAKE_POLL_SECONDS = 0.4
+IDLE_RUNS_POLL_SECONDS = 1.0
 """The same while no worker has anything to do (`app.runs.pace`)."""
 INTAKE_CONCURRENCY = 32
 """Triggers that one worker handles at once."""
