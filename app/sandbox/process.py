@@ -190,7 +190,10 @@ class SandboxProcess:
                 _signal(self._first)
                 await _ended(self._first, deadline)
             else:
-                _signal(self._monitor)
+                # bubblewrap's child dies with it only once it has begun; until then it would wait
+                # for its parent forever.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             await _ended(self._monitor, deadline)
             self._process.wait()
             if self._group is not None:
