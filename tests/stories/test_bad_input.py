@@ -59,6 +59,8 @@ async def test_an_unknown_repository_is_logged_and_nothing_hangs(harness: Harnes
     ]
     payload = json.loads(json.dumps(delivery.payload))
     payload["repository"]["full_name"] = f"{payload['repository']['owner']['login']}/nowhere"
+    # By its id, a repository is found under any name.
+    payload["repository"]["id"] = 987_654_321
     payload["comment"]["body"] = "/honk do it"
     payload["comment"]["node_id"] = "IC_unknown_repository"
     body = json.dumps(payload).encode()

@@ -90,7 +90,7 @@ def test_a_comparison_counts_only_what_both_completed() -> None:
     assert found["interval"][0] < found["difference"] < found["interval"][1]
     assert found["per"] == [13 / 4, 26 / 10]
     shown = texts.compared(first, second)
-    assert "p = 0.146. That can be luck." in shown
+    assert "p = 0.146. That may be chance." in shown
     assert "could have shown is 61.5 percentage points" in shown
 
 
