@@ -1,6 +1,6 @@
 """What do four cells cost, beside the two runs of a verdict that compares before and after?
 
-`python -m benchmarks.cells`: a project with a suite of some a minute of processor time, in
+`python -m benchmarks.cells`: a project with a suite of about a minute of processor time, in
 which a change touches one source file, or one source file and one test file. What is compared are
 the runs of tests that the verify step makes, and their wall time on this machine in the same call.
 """
