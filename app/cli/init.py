@@ -36,6 +36,7 @@ def init(port: int, prints: bool, organization: str, server: str, address: str) 
     """
     from app.installer import terminal
     from app.installer.env_file import EnvFile
+    from app.installer.wizard import choice_of
 
     if not prints and (organization or server or address):
         raise click.UsageError("--organization, --server and --address belong to --print.")
@@ -50,7 +51,7 @@ def init(port: int, prints: bool, organization: str, server: str, address: str) 
         )
         return
     intake: Intake = "webhook" if address else "poll"
-    choice = terminal.choice_of(server, organization, intake, address)
+    choice = choice_of(server, organization, intake, address)
     asyncio.run(
         terminal.print_settings(
             choice,

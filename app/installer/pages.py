@@ -8,32 +8,29 @@ else needs. GitHub's answer counts only in that browser, and each state only onc
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import SecretStr
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.domain.sanitize import redact, visible
 from app.errors import HonkError, UserError
 from app.installer import manifest
 from app.installer.manifest import Intake
-from app.installer.wizard import AppChoice, InstallProgress, Wizard, server_url
+from app.installer.wizard import InstallProgress, Wizard, choice_of
 from app.settings import Settings
-from app.web.rendering import HEADERS, STATIC
+from app.web.forms import is_same, read_form
+from app.web.rendering import HEADERS, STATIC, redacted, templates_in
 
 _HERE = Path(__file__).parent
 _HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -75,7 +72,7 @@ class Visitor:
 
     def use_state(self, given: str) -> bool:
         """Whether the state was given to this browser and is used for the first time."""
-        found = [each for each in self.states if _same(given, each)]
+        found = [each for each in self.states if is_same(given, each)]
         for each in found:
             self.states.remove(each)
         return bool(found)
@@ -97,15 +94,10 @@ class InstallerPages:
         self._local_url = local_url
         self._new_visitor = visitor
         self._visitor: Visitor | None = None
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=self._redacted,
-        )
         self._secrets: frozenset[str] = frozenset()
+        self._environment = templates_in(
+            _HERE / "templates", lambda value: redacted(value, self._secrets)
+        )
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -165,11 +157,14 @@ class InstallerPages:
         """A form: what it does, and the page that follows."""
 
         async def answer(request: Request) -> Response:
-            visitor, given = self._known, await _form(request)
+            visitor, given = (
+                self._known,
+                await read_form(request, max_bytes=_MOST_FORM_BYTES, seconds=_FORM_SECONDS),
+            )
             origin = request.headers.get("origin")
             if origin is not None and origin != f"http://{request.headers['host']}":
                 raise ForbiddenError("This form was sent by another site.")
-            if not _same(given.get("form", ""), visitor.form):
+            if not is_same(given.get("form", ""), visitor.form):
                 raise ForbiddenError(
                     "This form is from an earlier start.", next_step="Load the page again."
                 )
@@ -189,10 +184,10 @@ class InstallerPages:
     def _visitor_of(self, request: Request) -> Visitor | None:
         visitor = self._visitor
         given = request.cookies.get(_cookie_name(request), "")
-        return visitor if visitor is not None and _same(given, visitor.cookie) else None
+        return visitor if visitor is not None and is_same(given, visitor.cookie) else None
 
     async def _start(self, request: Request) -> Response:
-        if not _same(request.path_params["token"], self._token):
+        if not is_same(request.path_params["token"], self._token):
             raise ForbiddenError("This link is not from the `honk init` that runs here.")
         if self._visitor_of(request) is not None:
             return _go_to("/")
@@ -275,14 +270,9 @@ class InstallerPages:
     async def _choose(self, given: Mapping[str, str]) -> str:
         self._known.given = given
         intake = _INTAKES.get(given.get("intake", ""), "poll")
-        address = given.get("address", "") if intake == "webhook" else ""
+        address = given.get("address", "")
         await self._wizard.choose(
-            AppChoice(
-                server_url=server_url(given.get("server", "")),
-                organization=given.get("organization", "").strip(),
-                intake=intake,
-                public_url=manifest.public_address(address) if intake == "webhook" else None,
-            )
+            choice_of(given.get("server", ""), given.get("organization", ""), intake, address)
         )
         return "/create"
 
@@ -346,11 +336,6 @@ class InstallerPages:
         next_step = problem.next_step if isinstance(problem, UserError) else ""
         return self._page("problem.html", status, text=text, next_step=next_step)
 
-    def _redacted(self, value: object) -> object:
-        if isinstance(value, str) and not isinstance(value, Markup):
-            return redact(visible(value), self._secrets)
-        return value
-
 
 def _secrets(found: Settings | None) -> set[str]:
     return set() if found is None else found.secrets()
@@ -390,24 +375,6 @@ def _cookie_name(request: Request) -> str:
 
 def _go_to(path: str) -> Response:
     return RedirectResponse(path, 303, _headers(""))
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The submitted form; empty when it is too long, too slow or incomplete."""
-    body = b""
-    try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _MOST_FORM_BYTES:
-                    return {}
-    except (TimeoutError, ClientDisconnect):
-        return {}
-    return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
 def _was_tried(wizard: Wizard) -> bool:

@@ -18,7 +18,7 @@ from app.github_urls import api_of
 from app.installer import manifest
 from app.installer.env_file import EnvFile
 from app.installer.pages import InstallerPages
-from app.installer.wizard import AppChoice, Wizard, server_url, settings_of
+from app.installer.wizard import AppChoice, Wizard, settings_of
 from app.outgoing import Outgoing
 from app.web.server import serve
 
@@ -94,16 +94,6 @@ async def print_settings(
         "\nStore these in your platform's secret store now: GitHub does not show them again.\n"
         f"Install the App: {app.url}/installations/new\n"
         "Then set ANTHROPIC_API_KEY, and check everything with: honk doctor"
-    )
-
-
-def choice_of(server: str, organization: str, intake: manifest.Intake, address: str) -> AppChoice:
-    """The options of the command line. Raises UserError."""
-    return AppChoice(
-        server_url=server_url(server),
-        organization=organization.strip(),
-        intake=intake,
-        public_url=manifest.public_address(address) if intake == "webhook" else None,
     )
 
 

@@ -375,6 +375,16 @@ def settings_of(app: NewApp, choice: AppChoice) -> dict[str, str]:
     return found
 
 
+def choice_of(server: str, organization: str, intake: Intake, address: str) -> AppChoice:
+    """What a person typed; `address` counts for webhooks only. Raises UserError."""
+    return AppChoice(
+        server_url=server_url(server),
+        organization=organization.strip(),
+        intake=intake,
+        public_url=manifest.public_address(address) if intake == "webhook" else None,
+    )
+
+
 def server_url(given: str) -> str:
     """The address of a GitHub server, as typed; empty is github.com. Raises UserError."""
     text = given.strip().rstrip("/") or github_urls.GITHUB_SERVER

@@ -9,23 +9,22 @@ https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-githu
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import structlog
 from pydantic import SecretStr
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app import log_events
 from app.errors import RetryableError
 from app.github.people import NotSignedInError, People
+from app.web.forms import is_same, read_form
 from app.web.rendering import HEADERS, Renderer
 from app.web.repository_access import RepositoryAccess
 from app.web.sessions import Cookies, SigningIn, WebSession
@@ -104,7 +103,7 @@ class AuthMiddleware:
     async def _callback(self, request: Request) -> Response:
         sign_in = self.cookies.read(request, SigningIn)
         given = request.query_params
-        if sign_in is None or not _same(given.get("state", ""), sign_in.state):
+        if sign_in is None or not is_same(given.get("state", ""), sign_in.state):
             raise NotSignedInError("This sign-in has expired or was started in another browser.")
         if "error" in given or not given.get("code"):
             raise NotSignedInError("Authorization was denied on GitHub.")
@@ -127,7 +126,8 @@ class AuthMiddleware:
         session = self.session(request)
         if session is None:
             return _go_to("/login")
-        if not _same((await _form(request)).get("form", ""), session.form):
+        form = await read_form(request, max_bytes=_MOST_FORM_BYTES, seconds=_FORM_SECONDS)
+        if not is_same(form.get("form", ""), session.form):
             return self.renderer.problem(
                 403, "Forbidden", "This form was not submitted from one of these pages."
             )
@@ -160,21 +160,3 @@ def _safe_target(then: str) -> str:
 
 def _go_to(path: str, **query: str) -> Response:
     return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303, HEADERS)
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The submitted form; empty when it is too long, too slow or incomplete."""
-    body = b""
-    try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _MOST_FORM_BYTES:
-                    return {}
-    except (TimeoutError, ClientDisconnect):
-        return {}
-    return dict(parse_qsl(body.decode("utf-8", "replace")))

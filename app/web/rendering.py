@@ -30,6 +30,26 @@ STATIC = _HERE / "static"
 _UNITS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
+def templates_in(folder: Path, finalize: Callable[[object], object]) -> Environment:
+    """A folder's templates; `finalize` gets every value before it is shown, escaped."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=finalize,
+    )
+
+
+def redacted(value: object, secrets: frozenset[str]) -> object:
+    """Redact a template value; markup that is already safe is our own."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return redact(visible(value), secrets)
+    return value
+
+
 class Renderer:
     """Renders pages. `secrets`, and anything shaped like a token, are redacted from everything
     shown."""
@@ -37,15 +57,7 @@ class Renderer:
     def __init__(self, secrets: Collection[str], now: Callable[[], float]) -> None:
         self._secrets = frozenset(secrets)
         self._now = now
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-            finalize=self._redacted,
-        )
+        self._environment = templates_in(_HERE / "templates", self._redacted)
         self._environment.filters |= {
             "ago": self._ago,
             "stamp": stamp,
@@ -67,10 +79,7 @@ class Renderer:
         return JSONResponse(self._redacted_deep(value), status, HEADERS)
 
     def _redacted(self, value: object) -> object:
-        """Redact a template value; markup that is already safe is our own."""
-        if isinstance(value, str) and not isinstance(value, Markup):
-            return redact(visible(value), self._secrets)
-        return value
+        return redacted(value, self._secrets)
 
     def _redacted_deep(self, value: Any) -> Any:
         if isinstance(value, dict):

@@ -20,7 +20,7 @@ from app import settings
 from app.installer import terminal
 from app.installer.env_file import EnvFile
 from app.installer.pages import InstallerPages
-from app.installer.wizard import AppChoice, Wizard
+from app.installer.wizard import AppChoice, Wizard, choice_of
 from app.playground.github import GitHub, serve
 from app.playground.model import ModelScript, ScriptedModel
 from app.playground.run import registration
@@ -416,7 +416,7 @@ async def test_printing_by_copy_and_paste(scene: Scene) -> None:
     replied = [""]
 
     async def run() -> None:
-        choice = terminal.choice_of(scene.github.url, "", "poll", "")
+        choice = choice_of(scene.github.url, "", "poll", "")
         await terminal.print_settings(choice, 8000, ask=confirm, say=said.append, show=shown.append)
 
     for wrong, error in (
@@ -441,4 +441,4 @@ async def test_printing_by_copy_and_paste(scene: Scene) -> None:
     assert values["GITHUB_APP_SLUG"] == scene.github.world.app.slug
     assert not scene.env.exists()
     assert not any(values["GITHUB_PRIVATE_KEY"] in each for each in said)
-    assert AppChoice() == terminal.choice_of("", "", "poll", "")
+    assert AppChoice() == choice_of("", "", "poll", "")
