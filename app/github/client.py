@@ -324,13 +324,7 @@ class GitHubApp:
         credentials = _Credentials(signed, lambda _, answer: self._key.forget_jwt(answer.date))
         observers_of_call = self._observers if observers is None else observers
         answer = await self._send(request, credentials, observers_of_call)
-        if answer.status >= 300 and answer.status not in request.accept:
-            raise GitHubRefusedError(
-                f"GitHub refuses the App itself ({answer.status}: {answer.reason}).",
-                status=answer.status,
-                reason=answer.reason,
-            )
-        return answer
+        return _unless_refused(request, answer, "the App itself")
 
     async def send_with(self, request: ApiRequest, token: SecretStr) -> ApiResponse:
         """Send with a token that the caller requested and revokes. Raises as `send_as_app`."""
@@ -339,13 +333,7 @@ class GitHubApp:
             return token
 
         answer = await self._send(request, _Credentials(same, lambda *_: None), self._observers)
-        if answer.status >= 300 and answer.status not in request.accept:
-            raise GitHubRefusedError(
-                f"GitHub refuses the call ({answer.status}: {answer.reason}).",
-                status=answer.status,
-                reason=answer.reason,
-            )
-        return answer
+        return _unless_refused(request, answer, "the call")
 
     async def _token(self, scope: TokenScope, observers: Sequence[Observe]) -> SecretStr:
         return await self._tokens.get(scope, self._mint(scope, observers))
@@ -387,29 +375,38 @@ class GitHubApp:
     def _installation_of(self, scope: TokenScope) -> int:
         return self._transferred.get(scope.repo, scope.installation_id)
 
+    async def installation_of(
+        self, repo: RepoName, observers: Sequence[Observe] | None = None
+    ) -> int | None:
+        """The id of the installation that covers a repository; None if there is none.
+
+        Raises as `send_as_app`.
+        https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
+        """
+        request = ApiRequest(
+            "GET",
+            "/repos/{owner}/{repo}/installation",
+            path={"owner": repo.owner, "repo": repo.name},
+            repeatable=True,
+            accept={404},
+        )
+        answer = await self.send_as_app(request, observers)
+        return None if answer.status == 404 else answer.read(_InstallationIdWire).id
+
     async def _was_transferred(
         self, scope: TokenScope, before: int, observers: Sequence[Observe]
     ) -> bool:
         """Whether another installation than `before` has the repository now: its new owner's.
 
         Tokens of the former owner's installation reach it no more, and are forgotten.
-        https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
         """
         if scope.repo not in self._ids:
             return False
-        request = ApiRequest(
-            "GET",
-            "/repos/{owner}/{repo}/installation",
-            path={"owner": scope.repo.owner, "repo": scope.repo.name},
-            repeatable=True,
-            accept={404},
-        )
         try:
-            answer = await self.send_as_app(request, observers)
-            present = before if answer.status == 404 else answer.read(_InstallationIdWire).id
+            present = await self.installation_of(scope.repo, observers)
         except HonkError:
             return False
-        if present == before:
+        if present is None or present == before:
             return False
         self._transferred[scope.repo] = present
         self._tokens.drop_all(scope.repo)
@@ -628,6 +625,17 @@ def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
     if isinstance(value, list | tuple):
         return [_without_secrets(part, secrets) for part in value]
     return value
+
+
+def _unless_refused(request: ApiRequest, answer: ApiResponse, what: str) -> ApiResponse:
+    """The answer. Raises GitHubRefusedError unless the request accepts its status."""
+    if answer.status >= 300 and answer.status not in request.accept:
+        raise GitHubRefusedError(
+            f"GitHub refuses {what} ({answer.status}: {answer.reason}).",
+            status=answer.status,
+            reason=answer.reason,
+        )
+    return answer
 
 
 class _OwnAppWire(msgspec.Struct):

@@ -99,23 +99,19 @@ async def read(github: GitHubApp, delivery: Delivery) -> Event | None:
     It needs no signature, as it comes from GitHub's API. Raises EventError if it is not a valid
     event of that name, GitHubRefusedError and RetryableError.
     """
-    answer = await github.send_as_app(
-        ApiRequest(
-            "GET",
-            "/app/hook/deliveries/{delivery_id}",
-            path={"delivery_id": delivery.id},
-            repeatable=True,
-            accept={404},
-        )
-    )
-    if answer.status == 404:
+    whole = await _whole(github, delivery)
+    if whole is None:
         return None
-    whole = answer.read(_WholeWire)
     return webhooks.read(whole.event, "application/json", bytes(whole.request.payload))
 
 
 async def has_payload(github: GitHubApp, delivery: Delivery) -> bool:
     """Whether GitHub's log still has what was delivered. Raises as `read`."""
+    whole = await _whole(github, delivery)
+    return whole is not None and bytes(whole.request.payload) not in _EMPTY
+
+
+async def _whole(github: GitHubApp, delivery: Delivery) -> _WholeWire | None:
     answer = await github.send_as_app(
         ApiRequest(
             "GET",
@@ -125,7 +121,7 @@ async def has_payload(github: GitHubApp, delivery: Delivery) -> bool:
             accept={404},
         )
     )
-    return answer.status != 404 and bytes(answer.read(_WholeWire).request.payload) not in _EMPTY
+    return None if answer.status == 404 else answer.read(_WholeWire)
 
 
 async def send_again(github: GitHubApp, delivery: Delivery) -> None:

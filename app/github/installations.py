@@ -117,23 +117,6 @@ async def installation(github: GitHubApp, installation_id: int) -> Installation 
     return _installation(answer.read(_InstallationWire))
 
 
-async def repository_installation(github: GitHubApp, repo: RepoName) -> int | None:
-    """The id of the installation that covers a repository; None if there is none.
-
-    https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
-    """
-    answer = await github.send_as_app(
-        ApiRequest(
-            "GET",
-            "/repos/{owner}/{repo}/installation",
-            path={"owner": repo.owner, "repo": repo.name},
-            repeatable=True,
-            accept={404},
-        )
-    )
-    return None if answer.status == 404 else answer.read(_InstallationWire).id
-
-
 async def app(github: GitHubApp) -> App:
     """The App itself. Raises UserError if the key is invalid or belongs to another App.
 

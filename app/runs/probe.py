@@ -27,7 +27,7 @@ from app.git.checkout import Workspace
 from app.git.command import GitError, git
 from app.git.external_content import external_references
 from app.git.mirror import Remote
-from app.github import installations, repositories
+from app.github import repositories
 from app.recipes.policy_file import policy_text
 from app.runs.checkouts import check_out
 from app.runs.requestless import requestless_run
@@ -115,7 +115,7 @@ async def _committed(path: Path) -> CommitSha:
 
 async def github_target(services: Services, repo: RepoName) -> ProbeTarget:
     """The head of the default branch, read with the App's token. Raises UserError."""
-    found = await installations.repository_installation(services.github, repo)
+    found = await services.github.installation_of(repo)
     if found is None:
         raise UserError(
             f"The App is not installed on {repo}.",

@@ -22,7 +22,7 @@ from app.errors import UserError
 from app.git import rework
 from app.git.command import GitError
 from app.git.mirror import Remote
-from app.github import checks, installations, pulls, repositories, reviews
+from app.github import checks, pulls, repositories, reviews
 from app.github.client import RepositoryClient
 from app.github.pulls import ListedPull
 from app.runs.services import READ_CODE, READ_REPORT, Services
@@ -63,7 +63,7 @@ class Selection:
 
 async def target(services: Services, repo: RepoName) -> ReportTarget:
     """Fetch the default branch. Raises UserError when the repository cannot be read."""
-    installation = await installations.repository_installation(services.github, repo)
+    installation = await services.github.installation_of(repo)
     if installation is None:
         raise UserError(
             f"The App is not installed on {repo}, or there is no such repository.",

@@ -19,7 +19,6 @@ from app.errors import UserError
 from app.git.command import GitError
 from app.git.external_content import external_references
 from app.git.mirror import Remote
-from app.github import installations
 from app.runs.requestless import requestless_run
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import cells
@@ -53,7 +52,7 @@ async def on_github(services: Services, attested: Attestation) -> Origin:
             f"{github.server_url}.",
             next_step="Give a local clone: --repository PATH.",
         )
-    found = await installations.repository_installation(github, commit.repo)
+    found = await github.installation_of(commit.repo)
     if found is None:
         raise UserError(
             f"The App is not installed on {commit.repository}.",
