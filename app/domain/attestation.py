@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 
 from app.domain import sanitize
 from app.domain.ci import CiRun
-from app.domain.dsse import Envelope, EnvelopeError
+from app.domain.dsse import Envelope
 from app.domain.evidence import Cell, CellRun, Evidence, Rules
 from app.domain.policy import CiPolicy, NetworkPolicy, Policy
 from app.domain.safe_json import json_value
@@ -424,14 +424,6 @@ def _check_names(attested: Attestation) -> None:
                 commit_sha(sha)
     except ValueError as problem:
         raise AttestationError(f"It names what cannot exist: {problem}.") from None
-
-
-def envelope_of(text: bytes) -> Envelope:
-    """Read a downloaded file. Raises AttestationError."""
-    try:
-        return Envelope.from_json(text)
-    except EnvelopeError as problem:
-        raise AttestationError(str(problem)) from None
 
 
 def attestation_id(repository_id: int, run: str, base: str, head: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.agent.engine import TurnRecord
-from app.agent.engines.anthropic.conversation import results_of, tool_calls
+from app.agent.engines.anthropic.conversation import results_of
 from app.agent.engines.anthropic.tools import ToolCall, cleaned, cut
 from app.agent.program.own_tools import OWN
 
@@ -46,12 +46,6 @@ def _ours(name: str) -> str:
 def main_turns(records: Sequence[TurnRecord]) -> list[TurnRecord]:
     """The records without the program's own requests."""
     return [each for each in records if not (each.usage or {}).get("aside")]
-
-
-def open_calls(records: Sequence[TurnRecord]) -> list[ToolCall]:
-    """The calls of the latest turn that have no results yet."""
-    main = main_turns(records)
-    return tool_calls(main[-1]) if main and main[-1].role == "assistant" else []
 
 
 def results_in(body: Mapping[str, Any], calls: Sequence[ToolCall]) -> list[Json]:
