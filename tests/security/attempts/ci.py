@@ -16,6 +16,7 @@ from app.github.actions import UploadedArtifact
 from app.runs.ci_artifacts import is_of
 from app.verify.archive import BadArchiveError, check_digest, read_archive
 from tests.security.harness import Attempt, Outcome, got, outcome, stopped
+from tests.support.workflow_runs import workflow_run
 
 _REPOSITORY, _FORK, _OTHER_FORK = 1, 2, 3
 _PATH = ".github/workflows/ci.yml"
@@ -28,18 +29,7 @@ Unpack = Callable[[bytes, Path], None]
 
 
 def _run(sha: CommitSha, *, fork: int, event: str, path: str = _PATH) -> WorkflowRun:
-    return WorkflowRun(
-        id=99,
-        attempt=1,
-        path=path,
-        event=event,
-        status="completed",
-        conclusion="success",
-        head_sha=sha,
-        repository_id=_REPOSITORY,
-        head_repository_id=fork,
-        url="https://github.invalid/run",
-    )
+    return workflow_run(sha, path, event=event, repository_id=_REPOSITORY, head_repository_id=fork)
 
 
 def newest(runs: Iterable[WorkflowRun], wanted: Wanted) -> WorkflowRun | None:

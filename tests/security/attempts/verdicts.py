@@ -37,6 +37,7 @@ from app.verify.verifiers.pytest import REPORT, Pytest, read_report
 from tests.security.harness import Attempt, Outcome, outcome
 from tests.support.deliveries import encoded, labeled
 from tests.support.runs import check_trigger
+from tests.support.workflow_runs import workflow_run
 from tests.unit.github.scripted import Reply, ScriptedGitHub
 from tests.unit.web.support import MemoryIntake
 
@@ -294,18 +295,7 @@ def of_cases(report: bytes, run: WorkflowRun) -> bool:
 async def _hidden_in_ci(
     report: bytes, conclusion: str, sees_failure: OfCi, folder: Path
 ) -> Outcome:
-    run = WorkflowRun(
-        id=1,
-        attempt=1,
-        path=_CI.path,
-        event="push",
-        status="completed",
-        conclusion=conclusion,
-        head_sha=_HEAD,
-        repository_id=1,
-        head_repository_id=1,
-        url="https://github.invalid/run",
-    )
+    run = workflow_run(_HEAD, _CI.path, conclusion=conclusion)
     return outcome(not sees_failure(report, run), "all tests pass", "a failure of the whole run")
 
 

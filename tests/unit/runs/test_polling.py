@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,20 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from app.domain.trigger import AppIdentity, Ignored, from_event
+from app.domain.trigger import Ignored, from_event
 from app.github import webhooks
 from app.github.client import GitHubApp
-from app.playground.github import GitHub, serve
-from app.playground.pages import github_with_pages
-from app.playground.run import APP_ID, registration
-from app.runs import engine, queue
+from app.playground.github import GitHub
+from app.runs import queue
 from app.runs.polling import Poller
 from app.store.database import Database
-
-REPO = "olivia/calc"
-OURS = AppIdentity(app_id=APP_ID, slug="honk")
+from tests.support.app_on_github import OURS, REPO, app_on_github
 
 
 @dataclass
@@ -66,22 +60,10 @@ class Bench:
 
 @pytest.fixture(name="bench")
 async def _bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    github = github_with_pages(tmp_path / "github", registration(tmp_path))
-    for login in ("olivia", "walter"):
-        github.add_user(login)
-    database = Database(f"sqlite:///{tmp_path / 'honk.db'}")
-    engine.migrate(database, concurrency=1)
-    key = SecretStr((tmp_path / "app.pem").read_text())
-    async with contextlib.AsyncExitStack() as stack:
-        url = await stack.enter_async_context(serve(github, port=0))
-        app = GitHubApp(str(APP_ID), key, f"{url}/api/v3", url)
-        stack.push_async_callback(app.close)
-        triggers = stack.enter_context(queue.trigger_queue(database))
-        people = {"olivia": "admin", "walter": "write"}
-        await github.add_repository(REPO, files={"a": b"a"}, permissions=people)
-        await github.open_issue(REPO, "olivia", "Broken", "It is.")
-        yield Bench(github, app, triggers, database, Poller(database, app, triggers, OURS))
-    database.close()
+    people = {"olivia": "admin", "walter": "write"}
+    async with app_on_github(tmp_path, people) as found:
+        poller = Poller(found.database, found.app, found.queue, OURS)
+        yield Bench(found.github, found.app, found.queue, found.database, poller)
 
 
 async def test_a_label_and_a_comment_are_found_once(bench: Bench) -> None:

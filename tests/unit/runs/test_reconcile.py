@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
 
-from app.domain.trigger import AppIdentity
-from app.github.client import GitHubApp
-from app.playground.github import GitHub, serve
-from app.playground.pages import github_with_pages
-from app.playground.run import APP_ID, registration
-from app.runs import engine, queue
+from app.playground.github import GitHub
+from app.runs import queue
 from app.runs.reconcile import Reconciler, ReconcileResult
 from app.store.database import Database
 from app.store.schema import deliveries
-
-REPO = "olivia/calc"
+from tests.support.app_on_github import OURS, REPO, app_on_github
 
 
 @dataclass
@@ -43,21 +36,9 @@ class Bench:
 
 @pytest.fixture(name="bench")
 async def _bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    github = github_with_pages(tmp_path / "github", registration(tmp_path))
-    github.add_user("olivia")
-    database = Database(f"sqlite:///{tmp_path / 'honk.db'}")
-    engine.migrate(database, concurrency=1)
-    key = SecretStr((tmp_path / "app.pem").read_text())
-    async with contextlib.AsyncExitStack() as stack:
-        url = await stack.enter_async_context(serve(github, port=0))
-        app = GitHubApp(str(APP_ID), key, f"{url}/api/v3", url)
-        stack.push_async_callback(app.close)
-        triggers = stack.enter_context(queue.trigger_queue(database))
-        await github.add_repository(REPO, files={"a": b"a"}, permissions={"olivia": "admin"})
-        await github.open_issue(REPO, "olivia", "Broken", "It is.")
-        ours = AppIdentity(app_id=APP_ID, slug="honk")
-        yield Bench(github, Reconciler(database, app, triggers, ours), database)
-    database.close()
+    async with app_on_github(tmp_path, {"olivia": "admin"}) as found:
+        reconciler = Reconciler(found.database, found.app, found.queue, OURS)
+        yield Bench(found.github, reconciler, found.database)
 
 
 async def test_every_page_is_read_and_every_entry_once(bench: Bench) -> None:

@@ -16,25 +16,16 @@ from app.domain.values import CommitSha
 from app.domain.verdict import Results, TestOutcome, Verdict, VerdictKind
 from app.verify.archive import ArchivedFile
 from app.verify.ci_results import Artifact, read_reports, results
+from tests.support.workflow_runs import workflow_run
 
 _SHA = CommitSha("ab" * 20)
 _POLICY = CiPolicy(workflow="ci.yml", junit=("reports/**/*.xml",))
 
 
 def _run(conclusion: str = "success", **fields: Any) -> WorkflowRun:
-    return WorkflowRun(
-        id=123456,
-        attempt=2,
-        path=_POLICY.path,
-        event="push",
-        status="completed",
-        conclusion=conclusion,
-        head_sha=_SHA,
-        repository_id=1,
-        head_repository_id=1,
-        url="https://github.example/run",
-        **fields,
-    )
+    url = "https://github.example/run"
+    given = {"id": 123456, "attempt": 2, "conclusion": conclusion, "url": url, **fields}
+    return workflow_run(_SHA, _POLICY.path, **given)
 
 
 def _report(*cases: str) -> ArchivedFile:
