@@ -1,4 +1,4 @@
-"""One engine at work, in a process whose processor time somebody else counts.
+"""One engine at work, in a process whose CPU time another process counts.
 
 `python -m benchmarks.agent_engines KIND URL TURNS FOLDER`. Everything is done once to be warm; then
 it says `ready`, waits for a line, does the same again in a new workspace, and says `done`.

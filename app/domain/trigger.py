@@ -167,10 +167,10 @@ class Trigger(Value):
 class Signal(Value):
     """An event that concerns a run's subject, commit or check run.
 
-    "button": somebody pressed a button or re-ran a check run; `run` is the check run's external id,
-    `action` the command. "rerun": a whole suite of ours was asked for again at `head_sha`.
-    "failed": the checks of another App failed at `head_sha`. "pushed": somebody pushed `head_sha`
-    to a pull request of ours, `number`. "head": the pull request `number` of anyone else has
+    "button": a person pressed a button or re-ran a check run; `run` is the check run's external id,
+    `action` the command. "rerun": a person re-ran Honk's whole check suite at `head_sha`.
+    "failed": the checks of another App failed at `head_sha`. "pushed": a person pushed `head_sha`
+    to one of Honk's pull requests, `number`. "head": the pull request `number` of anyone else has
     another head, or another target branch. "merge_group": a merge queue asks for checks of
     `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged or deleted;
     `action` says which. "approvals": the approvals of the pull request `number`, or of all at

@@ -83,7 +83,7 @@ class Action(Value):
 
 
 class CheckRunPage(Value):
-    """What a check run of ours shows. `completed_at` is GitHub's time; None while it is open."""
+    """What Honk's check run shows. `completed_at` is GitHub's time; None while it is open."""
 
     title: str
     summary: str

@@ -268,7 +268,7 @@ async def ensure_comment(
     since: datetime | None = None,
     fresh: bool = False,
 ) -> CommentRef:
-    """Create a comment unless one of ours with this marker exists.
+    """Create a comment unless one of Honk's with this marker exists.
 
     `marker` is an HTML comment on a separate line of `body`. Anyone can copy it, so only comments
     by this App count. `since`, a time before which it cannot have been written, avoids reading a

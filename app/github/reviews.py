@@ -208,7 +208,7 @@ async def comments_of_review(
 async def ensure_reply(
     client: RepositoryClient, pull: int, in_reply_to: int, marker: str, body: str
 ) -> CommentRef:
-    """Reply in a review comment's thread unless a reply of ours with this marker exists.
+    """Reply in a review comment's thread unless one of Honk's with this marker exists.
 
     `marker` is an HTML comment on a separate line of `body`. Raises NotFoundError if the thread's
     first comment was deleted: GitHub then accepts no reply.

@@ -215,8 +215,8 @@ class Wizard:
         return self._github[1]
 
     async def _accounts(self, found: Settings) -> tuple[InstalledAccount, ...]:
-        """The accounts with the App. While there are none, GitHub is asked each time: somebody is
-        waiting.
+        """The accounts with the App. While there are none, GitHub is asked each time, because a
+        person is waiting.
         """
         github, now = await self._client(found), time.monotonic()
         known = self._installed

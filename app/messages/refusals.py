@@ -102,7 +102,7 @@ def already_working(number: int) -> tuple[str, str]:
 
 
 def already_open(pull: int) -> tuple[str, str]:
-    """Problem and next step when the subject has an open pull request of ours."""
+    """Problem and next step when the subject has an open pull request by Honk."""
     return (
         f"#{pull} is already open for this issue.",
         "To change it, comment `/honk <what to change>`. To start over from the base branch, "

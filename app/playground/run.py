@@ -206,7 +206,7 @@ async def _address(process: ServedProcess, home: Path) -> str:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The product's whole environment: of ours, only what Python needs."""
+    """The product's whole environment; from this process, only what Python needs."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -102,7 +102,7 @@ def only_verifies_head(trigger: Trigger) -> bool:
 
 
 def _only_verifies_unasked(trigger: Trigger) -> bool:
-    """Whether a head was opened or pushed, even by a bot to a pull request of ours: a required
+    """Whether a head was opened or pushed, even by a bot to one of Honk's pull requests: a required
     check must appear no matter who pushed.
     """
     return _is_push_to_ours(trigger) or (trigger.kind == "check" and trigger.command is None)

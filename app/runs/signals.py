@@ -41,7 +41,7 @@ _GITHUB_CLOSES_SECONDS = 5.0
 
 
 class ResolveResult(Value):
-    """The trigger that a signal becomes; None when it is about no run of ours."""
+    """The trigger that a signal becomes; None when it concerns no run."""
 
     trigger: Trigger | None = None
 

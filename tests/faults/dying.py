@@ -1,7 +1,7 @@
 """`python -m tests.faults.dying worker`: the product, which kills itself at a given point.
 
-The engine's own recording of steps is wrapped, nothing of ours. Where to die is read from files, so
-that a process can serve several points:
+The engine's own recording of steps is wrapped, and no code of Honk. Where to die is read from
+files, so that a process can serve several points:
 
     FAULTS_DIR/point    a `Point` as JSON, and how often; without the file, nothing dies
     FAULTS_DIR/killed   one line for each death FAULTS_DIR/steps    one line for each step that

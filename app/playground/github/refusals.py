@@ -11,7 +11,7 @@ from typing import Any
 DOCUMENTATION = "https://docs.github.com/rest"
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class Refusal(Exception):  # noqa: N818 - it is an answer, not an error in Honk
     """Ends a request with this status; `message` and `errors` are the answer's body."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Automatic work on a pull request of ours, after a push or when checks fail."""
+"""Automatic work on one of Honk's pull requests, after a push or when checks fail."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ async def show_policy_error(
     services: Services, trigger: Trigger, authorization: Authorization
 ) -> None:
     """Complete the check with the policy's error, if the policy or the operator asks for checks,
-    and always on a pull request of ours.
+    and always on one of Honk's pull requests.
     """
     decision = await durable.step(
         "decide about check",
@@ -92,7 +92,7 @@ async def show_policy_error(
         log.info(log_events.CHECK_NOT_STARTED, why=decision.why)
         return
     if trigger.head_sha is None:
-        # A push to a pull request of ours continues the trigger of its run.
+        # A push to one of Honk's pull requests continues the trigger of its run.
         located = await durable.step("locate head", Located, lambda: _on_head(services, trigger))
         trigger = located.trigger
     await durable.step("complete check", NoResult, lambda: _refuse(services, trigger, decision))

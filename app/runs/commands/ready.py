@@ -1,4 +1,4 @@
-"""`/honk ready`: mark a draft of ours ready for review, whatever its tests say."""
+"""`/honk ready`: mark one of Honk's drafts ready for review, whatever its tests say."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ ATTEMPTS = (
         most=1,
     ),
     _attempt(
-        "an answer for somebody else's App",
+        "an answer for another App",
         "a state belongs to the browser",
         _plants,
         Parts(visitor=Credulous),

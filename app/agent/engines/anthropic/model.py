@@ -253,7 +253,7 @@ class AnthropicModel:
         return _whole_turn(answer, answer.stop_reason, answer.usage)
 
     def _raise_status(self, error: anthropic.APIStatusError) -> NoReturn:
-        """Convert an error of the API to one of ours.
+        """Convert an error of the API to one of Honk's.
 
         An `event: error` inside a stream comes with status 200; its type has the real one.
         """
