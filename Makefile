@@ -87,6 +87,8 @@ lock: .venv/dev                         ## bring every lock file up to the newes
 		--python-version 3.11 --group toolchains -o requirements-toolchains.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --extra claude-code pyproject.toml -c requirements.lock -o requirements-claude-code.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --extra slack pyproject.toml -c requirements.lock -o requirements-slack.lock
 
 .PHONY: system
 system:

@@ -23,6 +23,7 @@ from packaging.markers import Marker
 LOCKS = (
     "requirements.lock",
     "requirements-playground.lock",
+    "requirements-slack.lock",
     "requirements-claude-code.lock",
     "requirements-dev.lock",
 )
