@@ -7,16 +7,18 @@ export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+NOT_SLOW = $(if $(CI)$(ALL_TESTS),,-m "not slow")
 
 demo: .venv/runtime | system            ## a GitHub on this machine, an issue, and Honk at work on it
 	@$(BIN)/python -m app playground $(ARGS)
 
 # FLEET=1, which the stories read, tells them with two `honk web` and three `honk worker` on Postgres.
 # TOOLCHAINS=none leaves out Go, Rust, Java and Maven, and says so at the end.
-test: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## lint, types, floors and every story; ARGS go to pytest
+test: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## lint, types and tests; ALL_TESTS=1 adds the slow ones, as CI does; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$(.ci/skip-unchanged)
+	@$(if $(NOT_SLOW),echo "Skipping the slow tests (ALL_TESTS=1 runs them, as CI does).")
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(NOT_SLOW) $$(.ci/skip-unchanged)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

@@ -104,6 +104,7 @@ class Machine:
         raise AssertionError("honk init printed no link")
 
 
+@pytest.mark.slow
 async def test_from_an_empty_home_to_the_first_pull_request(tab: Browser, tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "machine"
     for each in (tmp_path, home, folder):

@@ -27,6 +27,7 @@ async def _house() -> AsyncIterator[Harness]:
         yield harness
 
 
+@pytest.mark.slow
 async def test_a_phone_follows_a_run_to_its_end(harness: Harness, tab: Browser) -> None:
     pause = {"bash": {"command": "sleep 6"}}
     subject = await harness.subject(plays=script([PLAN], [pause], [DONE, FIX], [FINISH]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults import chaos
 from tests.faults.chaos import LEASE, Trouble
 
@@ -12,6 +14,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.slow
 async def test_whatever_strikes_the_workers_every_run_ends_right() -> None:
     async with chaos.opened() as bench:
         told = await bench.batch(SHORT, runs=4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults import deliveries
 
 
+@pytest.mark.slow
 async def test_whatever_happens_to_deliveries_each_trigger_has_one_run() -> None:
     told = await deliveries.measured(deliveries.SHORT)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.faults import github
 from tests.faults.points import Point
 
@@ -15,6 +17,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.slow
 async def test_whatever_github_answers_people_see_the_usual_end() -> None:
     async with github.opened() as bench:
         points = await bench.points()

@@ -29,12 +29,14 @@ async def _bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
         yield bench
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("point", SHORT, ids=str)
 async def test_killed_there_it_does_not_show(bench: Bench, point: Point) -> None:
     await bench.survives(point)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Bench) -> None:
     subject = await bench.dies_for_good(Point("intake", "acknowledge", 1, "during"))
@@ -43,6 +45,7 @@ async def test_what_was_announced_and_never_queued_is_not_left_waiting(bench: Be
     assert "failed to start it" in subject.status
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench) -> None:
     """And waits with the message while GitHub is unavailable."""
@@ -65,6 +68,7 @@ async def test_what_kills_its_worker_three_times_stops_and_says_so(bench: Bench)
     assert (check.status, check.conclusion, check.title) == ("completed", "cancelled", "Not judged")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_was_published_and_not_written_down_is_not_made_again(bench: Bench) -> None:
     subject = await bench.dies_for_good(Point("attempt", "verify", 1, "during"))

@@ -14,6 +14,7 @@ SHORT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", SHORT, ids=str)
 async def test_trouble_of_the_machine_passes_or_is_reported(point: Point) -> None:
     if (missing := machine.TROUBLES[point.what].needs()) and os.environ.get("CI") != "true":

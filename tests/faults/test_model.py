@@ -25,6 +25,7 @@ async def _bench() -> AsyncIterator[model.Bench]:
         yield bench
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_whatever_the_model_does_the_run_keeps_its_work(bench: model.Bench) -> None:
     took = await asyncio.gather(*(bench.survives(point) for point in SHORT))

@@ -26,6 +26,7 @@ async def _changed(subject: Subject) -> list[str]:
     return (await subject.git("diff", "--name-only", "main", "honk/1-add-subtracts")).split()
 
 
+@pytest.mark.slow
 async def test_lfs_files_are_checked_out_and_commits_have_the_pointer(harness: Harness) -> None:
     overwrite = {"bash": {"command": "cat data/model.bin; echo other > data/model.bin"}}
     files = {**PROJECT, **ATTRIBUTES, "test_weights.py": READS_WEIGHTS}
@@ -47,6 +48,7 @@ async def test_lfs_files_are_checked_out_and_commits_have_the_pointer(harness: H
     assert kept.encode() == kept_as
 
 
+@pytest.mark.slow
 async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(harness: Harness) -> None:
     files = {**PROJECT, **ATTRIBUTES, "data/model.bin": pointer(b"weights")}
     subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
@@ -61,6 +63,7 @@ async def test_lfs_files_that_are_not_there_are_named_and_stay_pointers(harness:
     assert kept.encode() == pointer(b"weights")
 
 
+@pytest.mark.slow
 async def test_what_was_missing_when_the_base_was_tested_is_no_fix_later(harness: Harness) -> None:
     files = {
         **PROJECT,
@@ -112,6 +115,7 @@ async def test_a_public_submodule_is_checked_out(harness: Harness) -> None:
     assert await _changed(subject) == ["calc.py"]
 
 
+@pytest.mark.slow
 async def test_a_private_submodule_is_not_the_way_into_another_repository(harness: Harness) -> None:
     subject = await _with_submodule(harness, f"{OWNER}/secrets", private=True)
     # Its own run fetches the commit to this machine; no other run may use it.

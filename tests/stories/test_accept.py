@@ -51,6 +51,7 @@ def state(subject: Subject) -> tuple[bool, str | None, str | None]:
 ACCEPTED = (False, "success", "Accepted: 1 test now expects something else")
 
 
+@pytest.mark.slow
 async def test_accepting_takes_the_pull_request_out_of_draft(harness: Harness) -> None:
     issue, pull = await draft_to_confirm(harness)
     head = issue.pull.pull.head_sha if issue.pull.pull else ""
@@ -76,6 +77,7 @@ async def test_accepting_takes_the_pull_request_out_of_draft(harness: Harness) -
     assert [user.login for user in issue.pull.pull.reviewers] == [OWNER]
 
 
+@pytest.mark.slow
 async def test_the_button_accepts_its_own_commit_only(harness: Harness) -> None:
     issue, pull = await draft_to_confirm(harness)
     check = issue.check

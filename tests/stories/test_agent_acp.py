@@ -51,6 +51,7 @@ async def test_a_label_becomes_a_pull_request(acp: Harness) -> None:
     assert "def double" in str(subject.requests[-1]["messages"])
 
 
+@pytest.mark.slow
 async def test_a_question_ends_the_attempt_and_its_answer_goes_on(acp: Harness) -> None:
     ask = {"ask": {"question": "Which way should add() round?"}}
     subject = await acp.subject(plays=script([ask]))
@@ -69,6 +70,7 @@ async def test_a_question_ends_the_attempt_and_its_answer_goes_on(acp: Harness) 
     assert "you changed something after the last call of verify" in str(subject.requests[-1])
 
 
+@pytest.mark.slow
 async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(acp: Harness) -> None:
     subject = await acp.subject(plays=script([FIX], [ENDLESS]))
     await subject.label()
@@ -85,6 +87,7 @@ async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(acp: H
     assert subject.check.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_a_comment_while_it_works_joins_the_run(acp: Harness) -> None:
     subject = await acp.subject(plays=script([FIX], [VERIFY], [FINISH]))
     async with subject.thinking():
@@ -98,6 +101,7 @@ async def test_a_comment_while_it_works_joins_the_run(acp: Harness) -> None:
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_a_spent_budget_ends_it_and_more_lets_it_go_on(acp: Harness) -> None:
     files = {**PROJECT, ".github/honk.yml": b"budget: {turns: 2}\n"}
     looks = [[{"shell": {"command": f"echo {n}"}}] for n in range(3)]
@@ -112,6 +116,7 @@ async def test_a_spent_budget_ends_it_and_more_lets_it_go_on(acp: Harness) -> No
     assert subject.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_an_agent_that_stops_in_words_is_sent_back_to_verify(acp: Harness) -> None:
     subject = await acp.subject(plays=script([FIX], {"say": "All done."}, [FINISH]))
     await subject.label()
@@ -120,6 +125,7 @@ async def test_an_agent_that_stops_in_words_is_sent_back_to_verify(acp: Harness)
     assert subject.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_killed_in_the_middle_it_goes_on_with_what_is_recorded() -> None:
     async with open_harness(**SETTINGS) as harness:
         look = {"use": [{"shell": {"command": "echo looked"}}], "seconds": 0.5}

@@ -57,6 +57,7 @@ async def test_a_question_ends_the_attempt_and_its_answer_goes_on(harness: Harne
     assert "you changed something after the last call of verify" in str(subject.requests[-1])
 
 
+@pytest.mark.slow
 async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(
     harness: Harness,
 ) -> None:
@@ -82,6 +83,7 @@ async def test_stop_ends_it_in_the_middle_of_a_command_and_keeps_the_work(
     assert subject.pull.pull.head_sha == head
 
 
+@pytest.mark.slow
 async def test_a_comment_while_it_works_joins_the_run(harness: Harness) -> None:
     subject = await harness.subject(files=FILES, plays=script(*FIX, [own("verify")], [FINISH]))
     async with subject.thinking():
@@ -95,6 +97,7 @@ async def test_a_comment_while_it_works_joins_the_run(harness: Harness) -> None:
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_a_spent_budget_ends_it_and_more_lets_it_go_on(harness: Harness) -> None:
     files = {**FILES, ".github/honk.yml": b"engine: claude-code\nbudget: {turns: 3}\n"}
     looks = [[{"Bash": {"command": f"echo {n}"}}] for n in range(2)]
@@ -112,6 +115,7 @@ async def test_a_spent_budget_ends_it_and_more_lets_it_go_on(harness: Harness) -
     assert subject.check.conclusion == "success"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 3])
 async def test_killed_in_the_middle_it_goes_on_in_the_recorded_session(turns: int) -> None:
     async with open_harness() as harness:

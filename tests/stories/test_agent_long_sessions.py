@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.harness import FINISH, FIX, open_harness, script
 
 WINDOW = 14_000
 
 
+@pytest.mark.slow
 async def test_a_long_session_goes_on_from_its_summary_also_after_a_question() -> None:
     looks = [[{"bash": {"command": f"seq -f 'line {n} of %g' 220"}}] for n in range(24)]
     ask = {"ask": {"question": "Which way should add() go?"}}

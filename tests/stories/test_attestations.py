@@ -71,6 +71,7 @@ def _verify(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 async def test_from_the_check_to_the_file_and_the_same_results(
     harness: Harness, subject: Subject, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ async def test_from_the_check_to_the_file_and_the_same_results(
     assert done.stdout.endswith("The results are the same.\n")
 
 
+@pytest.mark.slow
 async def test_an_operator_checks_a_commit_with_the_apps_own_access(
     harness: Harness, subject: Subject, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from app.playground.run import environment
 from tests.support.harness import FINISH, FIX, Harness, in_one_process, open_harness, script
 
@@ -26,6 +28,7 @@ async def _honk(harness: Harness, *arguments: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 @in_one_process("`honk backup` is for SQLite; Postgres has pg_dump")
 async def test_a_restored_backup_goes_on_with_the_runs_that_were_under_way() -> None:
     async with open_harness() as harness:

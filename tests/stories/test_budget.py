@@ -52,6 +52,7 @@ async def test_people_are_warned_and_the_work_is_kept_and_goes_on(harness: Harne
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_unfinished_work_is_not_merged_by_itself(harness: Harness) -> None:
     subject = await harness.subject(files=FIVE_TURNS, plays=script([FIX], [FINISH]))
     repository = harness.github.repository(subject.repository)
@@ -76,6 +77,7 @@ async def test_unfinished_work_is_not_merged_by_itself(harness: Harness) -> None
     assert by_name["honk / tests"].conclusion == "action_required"
 
 
+@pytest.mark.slow
 async def test_an_agent_that_repeats_one_call_is_stopped_for_that(harness: Harness) -> None:
     again = [{"bash": {"command": "false"}}]
     subject = await harness.subject(plays=script([FIX], *[again] * 6, [FINISH]))

@@ -152,6 +152,7 @@ def _failures(found: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @in_one_process("it is about one machine")
 async def test_doctor_asks_github_and_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,6 +226,7 @@ def _another_key() -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, form, none)
 
 
+@pytest.mark.slow
 def test_looking_on_a_fresh_machine_makes_no_database(tmp_path: Path) -> None:
     settings = _worker_settings(tmp_path)
     assert _honk("runs", **settings).stdout == "No runs yet.\n"
@@ -257,6 +259,7 @@ def test_without_user_namespaces_the_worker_refuses_and_doctor_reports_it(
     assert web.returncode == 0, web.stdout
 
 
+@pytest.mark.slow
 def test_a_newer_database_is_refused_by_every_process(tmp_path: Path) -> None:
     assert _honk("migrate", HONK_HOME=str(tmp_path)).returncode == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "honk.db")) as database:
@@ -285,6 +288,7 @@ def test_web_before_migrate_says_what_to_do(tmp_path: Path) -> None:
     assert "honk migrate" in done.stderr
 
 
+@pytest.mark.slow
 @in_one_process("only SQLite refuses a second worker")
 async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None:
     async with open_harness() as harness:
@@ -297,6 +301,7 @@ async def test_a_second_worker_on_sqlite_is_refused_and_runs_are_shown() -> None
         _check_the_runs(harness)
 
 
+@pytest.mark.slow
 @in_one_process("it is about the terminal of one machine")
 async def test_runs_are_stopped_continued_and_retried_from_the_terminal() -> None:
     async with open_harness() as harness:

@@ -137,6 +137,7 @@ async def test_a_comment_that_comes_too_late_starts_the_next_attempt(harness: Ha
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_a_comment_at_the_moment_a_run_ends_starts_the_next_attempt(
     harness: Harness,
 ) -> None:
@@ -156,6 +157,7 @@ async def test_a_comment_at_the_moment_a_run_ends_starts_the_next_attempt(
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     async with subject.thinking():
@@ -174,6 +176,7 @@ async def test_messages_that_the_run_read_start_nothing(harness: Harness) -> Non
     assert subject.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_a_message_to_a_failing_attempt_starts_one_more_only(
     harness: Harness,
 ) -> None:
@@ -212,6 +215,7 @@ async def test_a_stop_covers_earlier_requests_too(harness: Harness) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
+@pytest.mark.slow
 async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     harness: Harness,
 ) -> None:
@@ -232,6 +236,7 @@ async def test_a_quick_reply_to_the_final_comment_meets_an_ended_run(
     assert subject.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_two_people_who_continue_at_once_continue_it_once(harness: Harness) -> None:
     subject = await harness.subject(
         permissions={"walter": "write"}, plays=script(ENDLESS, [FIX], [FINISH])
@@ -308,6 +313,7 @@ async def test_the_days_money_is_a_limit_for_all_runs_together(harness: Harness)
     assert "budget.per_day_usd" in await subject.refused()
 
 
+@pytest.mark.slow
 async def test_the_days_money_of_an_account_leaves_the_others_theirs() -> None:
     async with open_harness(HONK_MAX_USD_PER_DAY_INSTALLATION="0.0001") as small:
         spent = await small.subject(plays=script([FIX], [FINISH]), owner="spendthrift")

@@ -161,6 +161,7 @@ async def test_a_deleted_comment_is_still_answered(harness: Harness) -> None:
     assert "add() should add" in (subject.pull.body or "")
 
 
+@pytest.mark.slow
 async def test_a_comment_deleted_before_it_is_read(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     harness.github.faults.answer("*", "/collaborators/", 0, delay=0.5)
@@ -283,6 +284,7 @@ async def test_an_app_that_may_not_speak_any_more_ends_its_run(harness: Harness)
     assert await subject.ended() == "error"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["uninstall", "suspend"])
 async def test_uninstalling_the_app_ends_the_run(harness: Harness, how: str) -> None:
     subject = await at_work(harness, [FIX], ENDLESS, owner=f"{how}ed")
@@ -312,6 +314,7 @@ async def test_a_repository_renamed_during_the_run_gets_its_pull_request(harness
     assert renamed.check.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_work_that_is_brought_under_the_old_name_comes_under_the_new_one(
     harness: Harness,
 ) -> None:

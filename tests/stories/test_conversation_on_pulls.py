@@ -216,6 +216,7 @@ async def test_undo_refuses_where_people_have_gone_on(harness: Harness) -> None:
     assert await head_of(subject, "triple") == pushed
 
 
+@pytest.mark.slow
 async def test_rebase_recreates_our_commits_on_the_base(harness: Harness) -> None:
     issue = await harness.subject(plays=script([FIX], [FINISH]))
     await issue.label()
@@ -301,6 +302,7 @@ async def test_a_base_that_moved_is_merged_before_publishing(harness: Harness) -
     assert issue.check.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_a_conflict_with_the_base_is_the_agents_work_once(harness: Harness) -> None:
     write = {
         "str_replace_based_edit_tool": {

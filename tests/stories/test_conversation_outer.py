@@ -44,6 +44,7 @@ async def hidden_refs_left(harness: Harness, subject: Subject, number: int) -> l
 # The checks of others, and what people do to the branch -----------------------------------------
 
 
+@pytest.mark.slow
 async def test_failing_checks_of_others_are_worked_on_once_unasked(harness: Harness) -> None:
     issue = await harness.subject(permissions={"walter": "write"}, plays=script([FIX], [FINISH]))
     harness.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
@@ -81,6 +82,7 @@ async def test_a_review_without_a_command_does_nothing(harness: Harness) -> None
     assert subject.ours == []
 
 
+@pytest.mark.slow
 async def test_a_push_to_our_branch_is_judged_and_stays(harness: Harness) -> None:
     bot = "formatter[bot]"  # the policy does not name it
     world = harness.github.world
@@ -105,6 +107,7 @@ async def test_a_push_to_our_branch_is_judged_and_stays(harness: Harness) -> Non
     assert "# more" in await issue.git("show", f"{head}:calc.py")
 
 
+@pytest.mark.slow
 async def test_what_somebody_pushed_while_a_run_was_stopped_is_judged_too(harness: Harness) -> None:
     issue, pull = await published(harness)
     harness.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
@@ -120,6 +123,7 @@ async def test_what_somebody_pushed_while_a_run_was_stopped_is_judged_too(harnes
     )
 
 
+@pytest.mark.slow
 async def test_a_branch_deleted_during_the_run_loses_no_work(harness: Harness) -> None:
     issue, pull = await published(harness)
     harness.model.scripts[f"{issue.repository}#2"] = script([MORE], ENDLESS)
@@ -178,6 +182,7 @@ async def test_the_buttons_of_a_check_run_are_commands(harness: Harness) -> None
     assert "a * 3" in await subject.git("show", f"{done}:calc.py")
 
 
+@pytest.mark.slow
 async def test_running_a_check_again_is_a_retry(harness: Harness) -> None:
     subject = await proposal(harness, [FIX_TRIPLE], [FINISH])
     before = await head_of(subject, "triple")
@@ -312,6 +317,7 @@ async def test_the_manifest_names_what_was_left_out_and_why(harness: Harness) ->
         assert never not in subject.model_input
 
 
+@pytest.mark.slow
 async def test_where_the_thread_is_gone_the_conversation_is_answered(harness: Harness) -> None:
     subject = await proposal(harness, {"use": [FIX_TRIPLE], "seconds": 1.0}, [FINISH])
     line = BROKEN.count(b"\n")

@@ -29,6 +29,7 @@ def _answers(subject: Subject) -> list[str]:
     return [c.body for c in subject.ours if "<!-- honk:answer=" in c.body]
 
 
+@pytest.mark.slow
 async def test_where_all_is_well(harness: Harness) -> None:
     files = {**PROJECT, ".github/honk.yml": b"budget: {per_day_usd: 20}\n"}
     subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
@@ -101,6 +102,7 @@ async def test_obstacles_are_named(harness: Harness) -> None:
     assert found["Signed commits"][0].startswith("✅")
 
 
+@pytest.mark.slow
 async def test_hidden_refs_that_are_refused_and_ci_that_waits(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     harness.github.use_ci(subject.repository, OtherCi(conclusion="action_required"))

@@ -156,6 +156,7 @@ async def test_every_pull_request_of_a_fork_waits_for_a_person(verifier: Harness
     )
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_a_fork_starts_when_all_checks_are_run_again(
     verifier: Harness,
 ) -> None:
@@ -169,6 +170,7 @@ async def test_every_pull_request_of_a_fork_starts_when_all_checks_are_run_again
     )
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_a_fork_waits_again_with_another_base(
     verifier: Harness,
 ) -> None:
@@ -189,6 +191,7 @@ async def test_every_pull_request_of_a_fork_waits_again_with_another_base(
     )
 
 
+@pytest.mark.slow
 async def test_every_pull_request_with_the_same_head_has_to_pass(verifier: Harness) -> None:
     """The second one is compared with a branch that has removed the test already."""
     base = await verifier.subject(permissions={"walter": "write"})
@@ -246,6 +249,7 @@ async def test_every_pull_request_can_be_verified_by_comment_without_an_answer(
     assert [each.author.login for each in subject.issue.comments] == ["walter"]
 
 
+@pytest.mark.slow
 async def test_every_pull_request_can_have_its_changed_tests_accepted(verifier: Harness) -> None:
     changed = {"test_calc.py": PROJECT["test_calc.py"].replace(b"== 8", b"== 9")}
     more = {"calc.py": PROJECT["calc.py"].replace(b"a * 2", b"a * 2 + 1")}
@@ -292,6 +296,7 @@ async def test_every_pull_request_is_verified_at_its_newest_push(verifier: Harne
     assert new.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_is_verified_although_github_shows_the_former_head(
     verifier: Harness,
 ) -> None:
@@ -306,6 +311,7 @@ async def test_every_pull_request_is_verified_although_github_shows_the_former_h
     assert check.title == "Proven: 2 tests fail without this change"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_is_verified_at_its_newest_push_whatever_comes_late(
     verifier: Harness,
 ) -> None:
@@ -332,6 +338,7 @@ async def test_every_pull_request_that_closes_is_left_alone(verifier: Harness) -
     assert (check.conclusion, check.title) == ("cancelled", "Stopped")
 
 
+@pytest.mark.slow
 async def test_every_pull_request_in_a_merge_queue_is_compared_with_the_entry_before(
     verifier: Harness,
 ) -> None:
@@ -358,6 +365,7 @@ async def test_every_pull_request_in_a_merge_queue_is_compared_with_the_entry_be
     assert "Proven: 2 tests fail without this change" in titles
 
 
+@pytest.mark.slow
 async def test_every_pull_request_whose_run_fails_says_why_in_its_check(harness: Harness) -> None:
     """There is no comment and no issue that could say it."""
     files = PROJECT | {".github/honk.yml": b"check: all\n"}
@@ -399,6 +407,7 @@ async def test_every_pull_request_shows_the_error_of_a_policy_that_asks_for_chec
     assert "line 2" in (check.summary or "")
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_honk_shows_the_error_of_a_policy_after_a_push(
     harness: Harness,
 ) -> None:
@@ -426,6 +435,7 @@ async def test_every_pull_request_of_honk_shows_the_error_of_a_policy_after_a_pu
     )
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_honk_is_verified_at_its_newest_push(
     harness: Harness,
 ) -> None:
@@ -449,6 +459,7 @@ async def test_every_pull_request_of_honk_is_verified_at_its_newest_push(
     assert new.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_that_breaks_the_policy_file_is_told_before_it_is_merged(
     verifier: Harness,
 ) -> None:
@@ -464,6 +475,7 @@ async def test_every_pull_request_that_breaks_the_policy_file_is_told_before_it_
     assert (await _completed(subject)).conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(
     verifier: Harness,
 ) -> None:
@@ -484,6 +496,7 @@ async def test_every_pull_request_is_told_apart_from_a_job_of_the_same_name(
     assert {each.status for each in others} == {"in_progress"}
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_hundreds_of_commits(verifier: Harness) -> None:
     base = await verifier.subject(permissions={"walter": "write"})
     git = verifier.github.world.repository(base.repository).git
@@ -498,6 +511,7 @@ async def test_every_pull_request_of_hundreds_of_commits(verifier: Harness) -> N
     assert check.title == "Proven: 2 tests fail without this change"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_a_repository_that_is_renamed(verifier: Harness) -> None:
     slow = {"test_slow.py": b"import time\n\n\ndef test_slow():\n    time.sleep(5)\n"}
     subject = await _proposed(verifier, FIXED | slow)
@@ -523,6 +537,7 @@ _WAITS_BEHIND_ONE = (
 _DOUBLE = b"import calc\n\n\ndef test_four():\n    assert calc.double(4) == 8\n"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_five_in_a_merge_queue_has_one_check_for_each_entry(
     verifier: Harness,
 ) -> None:
@@ -590,6 +605,7 @@ async def test_every_pull_request_of_five_in_a_merge_queue_has_one_check_for_eac
     }
 
 
+@pytest.mark.slow
 async def test_every_pull_request_in_a_merge_queue_is_verified_although_the_minutes_are_used_up(
     verifier: Harness,
 ) -> None:
@@ -611,6 +627,7 @@ async def test_every_pull_request_in_a_merge_queue_is_verified_although_the_minu
     assert again.title == "Not run: today's minutes are used up"
 
 
+@pytest.mark.slow
 async def test_every_pull_request_of_a_repository_that_is_transferred(harness: Harness) -> None:
     """One check is at work and one is not decided; the old owner's installation can do neither."""
     github = harness.github

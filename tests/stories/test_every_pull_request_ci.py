@@ -161,6 +161,7 @@ async def test_two_cells_from_ci_where_honk_may_not_start_it(harness: Harness) -
     assert check.conclusion == "action_required"
 
 
+@pytest.mark.slow
 async def test_a_run_in_progress_is_waited_for_and_a_missing_one_is_named(
     harness: Harness,
 ) -> None:

@@ -84,6 +84,7 @@ async def test_an_independent_approval_of_exactly_this_commit(harness: Harness) 
     await shows(issue, number, "action_required", "`walter`: requested changes")
 
 
+@pytest.mark.slow
 async def test_a_push_makes_approvals_stale_and_its_author_a_contributor(harness: Harness) -> None:
     issue, number = await published(harness)
     github, repo = harness.github, issue.repository
@@ -114,6 +115,7 @@ async def test_a_push_makes_approvals_stale_and_its_author_a_contributor(harness
     await shows(issue, number, "success", "Approved by walter")
 
 
+@pytest.mark.slow
 async def test_people_who_resume_a_run_have_asked_for_it(harness: Harness) -> None:
     """Olivia asks for a plan, and Stan has it carried out: neither is independent."""
     issue = await harness.subject(
@@ -164,6 +166,7 @@ async def test_people_s_pull_requests_and_repositories_without_the_policy(
     assert review_check(silent, other.number) is None
 
 
+@pytest.mark.slow
 async def test_an_approval_that_cannot_be_looked_up_is_none(harness: Harness) -> None:
     issue, number = await published(harness)
     github, repo = harness.github, issue.repository
@@ -181,6 +184,7 @@ async def test_an_approval_that_cannot_be_looked_up_is_none(harness: Harness) ->
     await shows(issue, number, "action_required", "`walter`: the review was dismissed")
 
 
+@pytest.mark.slow
 async def test_a_merge_queue_waits_for_the_approval_of_its_entry(harness: Harness) -> None:
     issue, number = await published(harness)
     github, repo = harness.github, issue.repository

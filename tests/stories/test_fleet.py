@@ -6,6 +6,8 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from app import log_events
 from app.playground.model import ScriptedTurn
 from tests.support.harness import FINISH, FIX, Subject, open_fleet, script
@@ -39,6 +41,7 @@ def _ended_well(subject: Subject) -> None:
     assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
     postgres: Postgres,
 ) -> None:
@@ -60,6 +63,7 @@ async def test_another_worker_goes_on_with_what_a_killed_one_had_at_work(
         _ended_well(subject)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_hangs_ends_itself_and_its_runs_go_on(postgres: Postgres) -> None:
     async with open_fleet(postgres.database(), workers=2) as fleet:
         subject = await fleet.subject(plays=script([FIX], *LOOKS, [{"verify": {}}], [FINISH]))
@@ -75,6 +79,7 @@ async def test_a_worker_that_hangs_ends_itself_and_its_runs_go_on(postgres: Post
         _ended_well(subject)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
     postgres: Postgres,
 ) -> None:
@@ -113,6 +118,7 @@ async def test_a_worker_that_is_replaced_hands_over_what_it_has_at_work(
         assert len(fleet.model.requests) <= model.looks + len(("verify", "finish")) + 4
 
 
+@pytest.mark.slow
 async def test_a_restarted_postgres_ends_no_worker(postgres: Postgres) -> None:
     async with open_fleet(
         postgres.database(), workers=2, settings={"HONK_LEASE_SECONDS": "30"}

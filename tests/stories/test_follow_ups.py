@@ -14,6 +14,7 @@ def body_of(subject: Subject) -> str:
     return subject.issue.body or ""
 
 
+@pytest.mark.slow
 async def test_after_an_undo_nothing_claims_to_be_done(harness: Harness) -> None:
     issue, pull = await published(harness)
     assert "Closes #1" in body_of(pull)
@@ -39,6 +40,7 @@ async def test_after_an_undo_nothing_claims_to_be_done(harness: Harness) -> None
     )
 
 
+@pytest.mark.slow
 async def test_one_thing_more_for_an_issue_is_done_on_its_pull_request(harness: Harness) -> None:
     issue, pull = await published(harness)
     harness.model.scripts[f"{issue.repository}#2"] = script([MORE], [FINISH])
@@ -76,6 +78,7 @@ async def test_the_plan_stays_when_it_is_carried_out(harness: Harness) -> None:
         assert "First fix add()" in fold
 
 
+@pytest.mark.slow
 async def test_a_question_in_between_hides_neither_the_plan_nor_the_run(harness: Harness) -> None:
     plan = {"finish": {"summary": "First fix add(), then test it."}}
     subject = await harness.subject(plays=script([plan], [FIX], [FINISH]))

@@ -64,6 +64,7 @@ async def test_a_new_test_that_fails_without_the_change_proves_it(harness: Harne
     assert measured(harness, subject) == ["base", "head", "proof", "guard"]
 
 
+@pytest.mark.slow
 async def test_a_new_test_that_says_nothing_proves_nothing(harness: Harness) -> None:
     empty = adds().replace("assert add(2, 3) == 5", "assert add(0, 0) == 0")
     subject = await harness.subject(
@@ -76,6 +77,7 @@ async def test_a_new_test_that_says_nothing_proves_nothing(harness: Harness) -> 
     assert subject.pull.pull is not None and subject.pull.pull.draft
 
 
+@pytest.mark.slow
 async def test_without_changed_tests_nothing_more_runs(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()
@@ -84,6 +86,7 @@ async def test_without_changed_tests_nothing_more_runs(harness: Harness) -> None
     assert measured(harness, subject) == ["base", "head"]
 
 
+@pytest.mark.slow
 async def test_a_changed_expectation_waits_for_a_person(harness: Harness) -> None:
     """The old test passes on the old code, and fails on the new."""
     files = {**PROJECT, "test_calc.py": adds(expected=-1).encode()}
@@ -110,6 +113,7 @@ async def test_a_test_that_is_bent_to_pass_is_weakened(harness: Harness) -> None
     assert subject.pull.pull is not None and subject.pull.pull.draft
 
 
+@pytest.mark.slow
 async def test_a_second_run_does_not_take_its_own_tests_for_the_base(harness: Harness) -> None:
     subject = await harness.subject(
         files=QUIET,

@@ -43,6 +43,7 @@ async def test_images_from_people_with_write_access_reach_the_model(harness: Har
     assert subject.status.count("an image: ") == 3
 
 
+@pytest.mark.slow
 async def test_an_image_of_another_site_is_left_out_and_named(harness: Harness) -> None:
     subject = await harness.subject(
         body="![bug](https://pictures.example/bug.png)", plays=script([FIX], [FINISH])

@@ -25,6 +25,7 @@ assert open("data/model.bin").read() == "weights"
 """
 
 
+@pytest.mark.slow
 @in_one_process("the network is that of one process")
 async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
     async with open_company() as company:
@@ -79,6 +80,7 @@ async def test_enterprise_server_behind_a_proxy_with_a_private_ca() -> None:
         assert set(company.network.asked) == {f"{name}:443" for name in (*reached, TRACES)}
 
 
+@pytest.mark.slow
 async def test_labels_in_capital_letters_and_the_other_ending_of_the_policy(
     harness: Harness,
 ) -> None:

@@ -34,6 +34,7 @@ async def test_killed_in_the_middle_it_goes_on(turns: int) -> None:
         assert len(subject.pulls) == 1
 
 
+@pytest.mark.slow
 @in_one_process("its workers have other homes")
 async def test_killed_with_file_systems_of_its_workspaces_it_leaves_none(
     tmp_path: Path,
@@ -61,6 +62,7 @@ async def test_killed_with_file_systems_of_its_workspaces_it_leaves_none(
             assert f"{tmp_path}/" not in Path("/proc/self/mountinfo").read_text()
 
 
+@pytest.mark.slow
 async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
     """More often than a run may kill its worker: SIGTERM is not a crash."""
     async with open_harness() as harness:
@@ -83,6 +85,7 @@ async def test_stopped_and_started_by_its_operator_it_goes_on() -> None:
         assert harness.log().count("handed_over=1") == 3
 
 
+@pytest.mark.slow
 @in_one_process("on Postgres nobody can keep everybody from writing")
 async def test_on_sigterm_it_ends_even_without_a_database() -> None:
     """Another connection left a transaction open, and the engine waits for it forever."""

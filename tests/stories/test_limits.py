@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app import log_events
 from app.playground.github.world import RateLimit
 from app.runs.queue import INTAKE_CONCURRENCY
@@ -23,6 +25,7 @@ def _edits(subject: Subject) -> int:
     return len(comment.edits)
 
 
+@pytest.mark.slow
 async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -> None:
     async with open_harness(HONK_WRITES_PER_MINUTE="60") as harness:
         usual = await harness.subject(plays=script([FIX], [FINISH]))
@@ -45,6 +48,7 @@ async def test_every_write_is_counted_and_the_final_comment_is_always_posted() -
         assert "honk:running" in put_on
 
 
+@pytest.mark.slow
 async def test_an_account_at_its_limit_does_not_delay_others() -> None:
     async with open_harness() as harness:
         spent = await harness.subject(owner="spendthrift")

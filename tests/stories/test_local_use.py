@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.command_line import run_honk
@@ -52,6 +53,7 @@ async def honk(*arguments: str, **settings: str) -> subprocess.CompletedProcess[
     return await asyncio.to_thread(run_honk, *arguments, settings=settings)
 
 
+@pytest.mark.slow
 @in_one_process("it starts a Honk of its own")
 async def test_a_task_becomes_a_patch_and_a_branch(tmp_path: Path) -> None:
     mine = project(tmp_path / "mine")
@@ -80,6 +82,7 @@ async def test_without_a_model_nothing_starts(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @in_one_process("it starts a Honk of its own")
 async def test_a_run_is_replayed_to_the_same_or_to_the_first_difference() -> None:
     ask = {"ask": {"question": "Really?"}}
@@ -118,6 +121,7 @@ def test_negative():
 """
 
 
+@pytest.mark.slow
 @in_one_process("it starts a Honk of its own")
 async def test_an_evaluation_grades_resumes_and_compares(tmp_path: Path) -> None:
     mine = project(tmp_path / "mine")
@@ -176,6 +180,7 @@ FIXED = PROJECT["calc.py"].replace(b"a - b", b"a + b")
 TESTED = PROJECT["test_calc.py"] + b"\n\ndef test_more():\n    assert add(1, 1) == 2\n"
 
 
+@pytest.mark.slow
 @in_one_process("it starts a Honk of its own")
 async def test_merged_pull_requests_become_tasks_without_their_answers(tmp_path: Path) -> None:
     async with open_harness() as harness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from app import log_events
@@ -13,6 +14,7 @@ from tests.support.harness import FINISH, FIX, Worker, open_fleet, open_harness,
 from tests.support.postgres import Postgres
 
 
+@pytest.mark.slow
 async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> None:
     async with open_harness() as harness:
         subject = await harness.subject(plays=script([FIX], [FINISH]))
@@ -41,6 +43,7 @@ async def test_what_was_asked_while_honk_was_away_is_done_when_it_is_back() -> N
         assert harness.github.world.webhooks.log[-1].status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_single_worker_reads_the_delivery_log() -> None:
     async with open_fleet(None, workers=1, receivers=0, settings={"HONK_INTAKE": "log"}) as harness:
         subject = await harness.subject(plays=script([FIX], [FINISH]))

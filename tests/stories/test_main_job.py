@@ -68,6 +68,7 @@ async def test_the_published_commit_is_the_verified_one(harness: Harness) -> Non
     assert head in harness.github.world.repository(subject.repository).signed
 
 
+@pytest.mark.slow
 async def test_the_work_is_all_of_the_agents_files_and_nothing_else(harness: Harness) -> None:
     strange = 'strange "name" \n ü.txt'
     make = (
@@ -147,6 +148,7 @@ async def test_a_question_ends_the_run_and_is_asked(harness: Harness) -> None:
     assert subject.labels == ["honk:needs-you"]
 
 
+@pytest.mark.slow
 async def test_a_comment_brings_its_own_task(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.comment("/honk add() must add, please")
@@ -158,6 +160,7 @@ async def test_a_comment_brings_its_own_task(harness: Harness) -> None:
     assert sorted(reaction.content for reaction in first.reactions) == ["eyes", "rocket"]
 
 
+@pytest.mark.slow
 async def test_a_run_needs_few_calls(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     before = len(harness.github.requests)
@@ -178,6 +181,7 @@ async def test_a_run_needs_few_calls(harness: Harness) -> None:
     assert len(calls) <= 27, "\n".join(calls)
 
 
+@pytest.mark.slow
 async def test_the_label_for_the_stronger_model(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label("honk:max")

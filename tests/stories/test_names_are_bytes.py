@@ -30,6 +30,7 @@ mkfifo $'fifo-caf\\xe9'
 """
 
 
+@pytest.mark.slow
 async def test_names_that_are_not_utf_8_are_shown_and_end_no_run(harness: Harness) -> None:
     plays = script([{"bash": {"command": CHANGES}}], [FIX], [FINISH])
     policy = rb"""setup: ["touch $'made-caf\\xe9'"]

@@ -25,6 +25,7 @@ def _bare(harness: Harness, subject: Subject) -> Path:
     return harness.github.world.repository(subject.repository).git.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_old", [_bad_time_zone, _no_space_before_date, zero_padded])
 async def test_a_history_that_strict_fsck_refuses_goes_through_a_whole_run(
     harness: Harness, make_old: object

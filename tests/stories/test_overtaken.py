@@ -56,6 +56,7 @@ async def test_a_base_branch_that_is_gone_is_named(harness: Harness) -> None:
     assert "`base` in `.github/honk.yml`" in issue.last_words
 
 
+@pytest.mark.slow
 async def test_a_branch_in_the_way_of_ours_is_named(harness: Harness) -> None:
     issue = await harness.subject(plays=script([FIX], [FINISH]))
     await harness.github.push_files(issue.repository, "honk", {"notes": b"\n"}, OWNER)

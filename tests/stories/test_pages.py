@@ -92,6 +92,7 @@ async def _signed_in(harness: Harness, login: str) -> AsyncIterator[httpx.AsyncC
 # -- signing in
 
 
+@pytest.mark.slow
 async def test_a_visitor_signs_in_and_returns_to_the_page(
     harness: Harness, public: Subject
 ) -> None:
@@ -279,6 +280,7 @@ async def test_programs_get_the_same_list(harness: Harness, private: Subject) ->
     assert run["pull_url"].endswith(f"/pull/{private.pull.number}")
 
 
+@pytest.mark.slow
 async def test_a_page_is_of_the_repository_and_not_of_its_name(harness: Harness) -> None:
     """Another repository under the same name opens nothing."""
     plays = script([FIX], [FINISH])
@@ -372,6 +374,7 @@ async def test_only_our_own_form_signs_people_out(harness: Harness, public: Subj
 # -- over HTTPS, and the way here from GitHub
 
 
+@pytest.mark.slow
 async def test_over_https_cookies_are_bound_to_the_host_and_comments_lead_here() -> None:
     settings = sign_in_settings() | {"HONK_PUBLIC_URL": "https://honk.example/"}
     async with open_harness(**settings) as harness, _visitor(harness) as client:

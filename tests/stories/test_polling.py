@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.harness import FINISH, FIX, open_harness, script
 
 
+@pytest.mark.slow
 async def test_a_label_a_command_and_a_question_for_the_doctor() -> None:
     async with open_harness(HONK_INTAKE="poll") as harness:
         harness.github.webhook_url = None

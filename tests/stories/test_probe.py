@@ -36,6 +36,7 @@ def _folder(place: Path, files: dict[str, str]) -> Path:
     return place
 
 
+@pytest.mark.slow
 async def test_probe_writes_a_policy_file_that_works(tmp_path: Path, home: Path) -> None:
     networks = await where_packages_are()
     settings = {"HONK_HOME": str(home), "HONK_EGRESS_NETWORKS": networks}
@@ -87,6 +88,7 @@ async def test_probe_names_tests_that_pass_only_once(tmp_path: Path, home: Path)
     assert "test_a.T.test_a" not in flaky
 
 
+@pytest.mark.slow
 async def test_probe_refuses_what_it_cannot_read(tmp_path: Path, home: Path) -> None:
     for words, said in (
         (["octo/hello"], "reading it from GitHub needs the App"),

@@ -27,6 +27,7 @@ def finish(summary: str, **more: str) -> dict[str, dict[str, str]]:
     return {"finish": {"summary": summary, **more}}
 
 
+@pytest.mark.slow
 async def test_the_model_that_follows_the_template_has_the_last_word(harness: Harness) -> None:
     subject = await harness.subject(
         files={**PROJECT, ".github/PULL_REQUEST_TEMPLATE.md": TEMPLATE},
@@ -57,6 +58,7 @@ async def test_a_template_that_was_not_followed_is_appended(harness: Harness) ->
     assert body.index("**Proven.**") < body.index("Pull request template to fill in")
 
 
+@pytest.mark.slow
 async def test_a_title_in_the_repositorys_style_and_where_to_begin(
     harness: Harness,
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.support.harness import (
     FINISH,
     FIX,
@@ -25,6 +27,7 @@ async def _heard(subject: Subject, words: str) -> None:
     await subject.harness.until(lambda: any(words in each.body for each in subject.ours), words)
 
 
+@pytest.mark.slow
 async def test_a_crowd_of_one_repository_keeps_no_other_from_the_next_slot() -> None:
     async with open_harness_with_one_worker(HONK_CONCURRENCY="1") as harness:
         first = await harness.subject(plays=SLOW, name="crowd")
@@ -44,6 +47,7 @@ async def test_a_crowd_of_one_repository_keeps_no_other_from_the_next_slot() -> 
         assert _started(harness) == ["olivia/crowd#1", "olivia/late#1", "olivia/crowd#2"]
 
 
+@pytest.mark.slow
 async def test_a_repository_at_its_limit_waits_though_slots_are_free() -> None:
     async with open_harness(HONK_CONCURRENCY="4", HONK_REPOSITORY_CONCURRENCY="1") as harness:
         first = await harness.subject(plays=SLOW, name="narrow")

@@ -49,6 +49,7 @@ def _files(root: Path, *folders: str) -> Mapping[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("CI") and os.environ.get("HONK_OFFLINE") == "yes",
     reason="HONK_OFFLINE=yes: the package index is not asked",

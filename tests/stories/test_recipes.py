@@ -29,6 +29,7 @@ py-modules = ["calc"]
 WITH_EXTRA = PYPROJECT.replace(b'test = ["pytest"]', b'test = ["pytest"]\nunusual = ["idna"]')
 
 
+@pytest.mark.slow
 async def test_a_python_project_without_a_policy_gets_a_proven_fix() -> None:
     networks = await where_packages_are()
     files = {**PROJECT, "pyproject.toml": PYPROJECT}
@@ -47,6 +48,7 @@ async def test_a_python_project_without_a_policy_gets_a_proven_fix() -> None:
         assert "```yaml" in subject.status, "the setup is offered as a policy file"
 
 
+@pytest.mark.slow
 async def test_the_agent_chooses_by_names_and_only_what_the_repository_names() -> None:
     """Without the extra, `import idna` fails: the choice serves the tests of the commit too."""
     networks = await where_packages_are()

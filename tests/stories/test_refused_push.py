@@ -47,6 +47,7 @@ async def test_the_agent_learns_the_rule_and_works_around_it(harness: Harness) -
     assert "GitHub rejects" not in subject.status
 
 
+@pytest.mark.slow
 async def test_what_may_not_be_pushed_is_kept_and_published_once_it_may() -> None:
     async with open_harness_with_one_worker() as harness:
         (machine,) = harness.machines

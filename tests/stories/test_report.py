@@ -40,6 +40,7 @@ async def merged(
     return pull.number
 
 
+@pytest.mark.slow
 async def test_a_report_by_kind_of_author(harness: Harness) -> None:
     issue = await harness.subject(plays=script([FIX], [FINISH]), permissions=PEOPLE)
     github, repo = harness.github, issue.repository
@@ -76,6 +77,7 @@ async def test_a_report_by_kind_of_author(harness: Harness) -> None:
     assert rows[-1]["title"].startswith("'=HYPERLINK")
 
 
+@pytest.mark.slow
 async def test_a_replay_measures_merged_changes_and_writes_nothing(harness: Harness) -> None:
     subject = await harness.subject(permissions=PEOPLE)
     github, repo = harness.github, subject.repository

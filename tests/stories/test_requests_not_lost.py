@@ -27,6 +27,7 @@ async def _over(subject: Subject, endings: int = 1) -> None:
     await subject.harness.github.drained()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "decoration",
     ["/reactions$", "/labels", "/(reactions|labels|requested_reviewers)", "/requested_reviewers$"],
@@ -48,6 +49,7 @@ async def test_what_only_decorates_decides_nothing(harness: Harness, decoration:
         assert subject.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_a_label_that_could_not_be_taken_off_at_first_goes_later(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     harness.github.faults.answer("DELETE", f"/repos/{subject.repository}/.*/labels/honk$", 403)
@@ -59,6 +61,7 @@ async def test_a_label_that_could_not_be_taken_off_at_first_goes_later(harness: 
 WENT_WRONG = {"errors": [{"message": "Something went wrong while executing your query."}]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "body"),
     [(200, WENT_WRONG), (403, FORBIDDEN), (502, None), (401, {"message": "Bad credentials"})],
@@ -121,6 +124,7 @@ async def test_interop_a_wrong_key_keeps_what_was_asked_until_the_right_one_is_t
         assert await _metric(harness, "credentials") == 0
 
 
+@pytest.mark.slow
 async def test_a_refused_permission_check_is_reported_to_the_requester(harness: Harness) -> None:
     await harness.subject(permissions={"mallory": "write"})
     subject = await harness.subject(plays=script([FIX], [FINISH]))
@@ -148,6 +152,7 @@ async def test_a_refused_permission_check_is_reported_to_the_requester(harness: 
     assert "@mallory" not in "".join(c.body for c in subject.ours)
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_answered_waits_for_its_permission(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     path = f"/repos/{subject.repository}/issues/.*comments$"

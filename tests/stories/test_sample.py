@@ -91,6 +91,7 @@ async def test_every_issue_of_every_sample_is_played(
     assert set(told) == set(ENDS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("told")
 async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(harness: Harness) -> None:
     whole = SAMPLES["splitbill"].issues[0].script
@@ -106,6 +107,7 @@ async def test_with_the_fix_taken_out_the_check_fails_and_it_is_a_draft(harness:
     assert subject.labels == ["honk:needs-you"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("told")
 async def test_a_missing_toolchain_is_reported(harness: Harness) -> None:
     policy = {".github/honk.yml": b'verify: ["no-such-go test ./..."]\n'}
@@ -120,6 +122,7 @@ async def test_a_missing_toolchain_is_reported(harness: Harness) -> None:
     assert subject.pull.pull.draft
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "end"), ENDS.items(), ids=[f"{n}-{i}" for n, i in ENDS])
 async def test_an_issue_ends_as_its_script_means_it(
     told: Mapping[tuple[str, int], Subject], which: tuple[str, int], end: Ready | Asked | Untouched

@@ -77,6 +77,7 @@ async def test_what_set_up_made_is_made_once(harness: Harness) -> None:
     assert ".venv" not in await subject.git("ls-tree", "-r", subject.pull.pull.head_sha)
 
 
+@pytest.mark.slow
 async def test_other_dependencies_are_set_up_again(harness: Harness) -> None:
     before = kept(harness)
     add = {"bash": {"command": "echo > requirements.txt; rm -r .venv"}}
@@ -119,6 +120,7 @@ async def where_packages_are() -> str:
     return ",".join(dict.fromkeys(found))
 
 
+@pytest.mark.slow
 async def test_dependencies_that_cannot_be_had_go_back_to_the_agent(harness: Harness) -> None:
     write = {"bash": {"command": "echo broken > requirements.txt"}}
     repair = {"bash": {"command": "echo good > requirements.txt"}}
@@ -214,6 +216,7 @@ async def test_a_forks_setup_never_reaches_checkouts_of_main(harness: Harness) -
     assert main.labels == ["honk:done"]
 
 
+@pytest.mark.slow
 async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(harness: Harness) -> None:
     """A commit that left the branch's history no longer counts for the branch."""
     main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
@@ -232,6 +235,7 @@ async def test_the_set_up_of_a_commit_that_was_taken_back_is_made_again(harness:
     assert "Proven: 1 test fails without this change" in later.status
 
 
+@pytest.mark.slow
 async def test_what_an_earlier_commit_of_the_branch_made_serves_the_next(harness: Harness) -> None:
     main = await harness.subject(files=ready(b"print('ready')\n"), plays=script([FINISH]))
     await main.label()

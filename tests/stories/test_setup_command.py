@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FILES = {**PROJECT, "pyproject.toml": PYPROJECT, "calc.py": b"import six\n" + PROJECT["calc.py"]}
 
 
+@pytest.mark.slow
 async def test_setup_opens_a_pull_request_with_a_policy_file_that_works() -> None:
     networks = await where_packages_are()
     async with open_harness(
@@ -40,6 +41,7 @@ async def test_setup_opens_a_pull_request_with_a_policy_file_that_works() -> Non
         assert "| collected |" in (subject.pull.body or "")
 
 
+@pytest.mark.slow
 async def test_setup_says_what_it_would_use_where_there_is_a_policy_file() -> None:
     networks = await where_packages_are()
     files = {**FILES, ".github/honk.yml": b"setup: ['true']\n"}
@@ -53,6 +55,7 @@ async def test_setup_says_what_it_would_use_where_there_is_a_policy_file() -> No
         assert any(".[test]" in each.body and "already" in each.body for each in subject.ours)
 
 
+@pytest.mark.slow
 async def test_setup_asks_a_model_for_names_where_no_test_runs() -> None:
     """The tests need a variable that no file names in a way that Honk reads."""
     wants = b"import os\n\nif os.environ.get('APP_ENV') != 'tests':\n    raise SystemExit(3)\n"

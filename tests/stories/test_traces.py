@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -52,6 +53,7 @@ def _spans(received: list[bytes]) -> list[Span]:
     ]
 
 
+@pytest.mark.slow
 async def test_an_attempt_is_one_trace() -> None:
     with _collector() as (url, received):
         async with open_harness(OTEL_EXPORTER_OTLP_ENDPOINT=url) as harness:
@@ -72,6 +74,7 @@ async def test_an_attempt_is_one_trace() -> None:
     assert all(SECRETIVE.encode() not in body for body in received)
 
 
+@pytest.mark.slow
 async def test_a_collector_that_is_away_holds_nothing_up() -> None:
     async with open_harness(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as harness:
         subject = await harness.subject(plays=script([FIX], [FINISH]))

@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from app import log_events
 from app.playground.github.deliveries import SimulatedDelivery
 from tests.support.harness import (
@@ -22,6 +24,7 @@ from tests.support.harness import (
 DAY = 86_400
 
 
+@pytest.mark.slow
 async def test_what_is_old_is_forgotten_and_swept_away() -> None:
     async with open_harness_with_one_worker() as harness:
         (machine,) = harness.machines

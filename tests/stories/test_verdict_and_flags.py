@@ -98,6 +98,7 @@ async def test_a_secret_is_never_pushed(harness: Harness) -> None:
     assert "settings.py" not in everything
 
 
+@pytest.mark.slow
 async def test_a_secret_that_is_taken_out_again_holds_nothing_up(harness: Harness) -> None:
     clean = create("settings.py", "import os\n\nTOKEN = os.environ.get('TOKEN')\n")
     subject = await harness.subject(
@@ -112,6 +113,7 @@ async def test_a_secret_that_is_taken_out_again_holds_nothing_up(harness: Harnes
     assert SECRET not in everything
 
 
+@pytest.mark.slow
 async def test_the_judge_has_a_veto_and_no_more(harness: Harness) -> None:
     veto = {
         "judge_change": {

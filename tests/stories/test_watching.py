@@ -7,6 +7,7 @@ import json
 import re
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.harness import (
@@ -47,6 +48,7 @@ async def _of(harness: Harness) -> dict[str, float]:
     return await _figures(harness.url)
 
 
+@pytest.mark.slow
 @in_one_process("each process counts for itself; here all is counted by one")
 async def test_the_figures_tell_what_a_run_did() -> None:
     async with open_harness(LOG_FORMAT="json") as harness:
@@ -104,6 +106,7 @@ def _check_the_log(harness: Harness) -> None:
     assert [line for line in heard if "trigger" not in line] == []
 
 
+@pytest.mark.slow
 async def test_readiness_means_it(postgres: Postgres) -> None:
     settings = {"HONK_METRICS_PORT": "0", "HONK_LEASE_SECONDS": "16"}
     async with open_fleet(postgres.database(), workers=1, settings=settings) as fleet:

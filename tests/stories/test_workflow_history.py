@@ -126,6 +126,7 @@ _MODES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("mode", _MODES)
 async def test_the_steps_of_each_mode_are_those_on_record(harness: Harness, mode: str) -> None:
@@ -135,6 +136,7 @@ async def test_the_steps_of_each_mode_are_those_on_record(harness: Harness, mode
     assert steps == golden["steps"][mode], f"change HISTORY in app/runs/queue.py with {GOLDEN.name}"
 
 
+@pytest.mark.slow
 async def test_a_run_that_an_incompatible_version_began_ends_with_an_explanation() -> None:
     async with open_harness() as harness:
         looks = [{"use": [{"bash": {"command": f"echo {n}"}}], "seconds": 0.3} for n in range(6)]
@@ -156,6 +158,7 @@ async def test_a_run_that_an_incompatible_version_began_ends_with_an_explanation
         assert subject.check.conclusion == "success"
 
 
+@pytest.mark.slow
 async def test_a_request_that_an_incompatible_version_began_is_started_over() -> None:
     async with open_harness() as harness:
         subject = await harness.subject(plays=script([FIX], [FINISH]))

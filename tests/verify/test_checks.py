@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from app.domain.verdict import Results, compare
 from app.sandbox.spec import WORKSPACE, Mount
 from app.verify.runner import VerifySite, verify
@@ -55,6 +57,7 @@ def told(results: Results) -> Told:
     }
 
 
+@pytest.mark.slow
 async def test_ruff_and_mypy(project: MakeProject) -> None:
     words = [*PIP, "download", "-d", "@", "ruff", "mypy"]
     site = project(PYTHON, mounts={"linters": fetched("linters", words)})
@@ -72,6 +75,7 @@ async def test_ruff_and_mypy(project: MakeProject) -> None:
     assert "Incompatible return value type" in mypy[2]
 
 
+@pytest.mark.slow
 async def test_eslint_prettier_and_tsc_before_and_after(project: MakeProject) -> None:
     needs("node")
     options = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--silent")

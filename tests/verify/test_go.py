@@ -83,6 +83,7 @@ def built_before(site: VerifySite) -> VerifySite:
     return with_cache(site, "go-build", "GOCACHE")
 
 
+@pytest.mark.slow
 async def test_a_module_with_every_outcome(
     project: MakeProject, module: dict[str, str | Path]
 ) -> None:
@@ -130,6 +131,7 @@ async def test_a_module_with_every_outcome(
     assert "half of 3" in result.output_tail
 
 
+@pytest.mark.slow
 async def test_what_fails_by_chance_is_asked_for_alone(
     project: MakeProject, module: dict[str, str | Path]
 ) -> None:
@@ -212,6 +214,7 @@ async def test_a_missing_dependency_is_reported_at_once(
     assert "GOPROXY=off" in result.output_tail + "".join(test.details for test in result.tests)
 
 
+@pytest.mark.slow
 async def test_tests_that_print_or_run_without_end(
     project: MakeProject, module: dict[str, str | Path]
 ) -> None:
@@ -281,6 +284,7 @@ def test_nothing_to_run_is_reported() -> None:
     assert (result.ran, result.nothing_to_run, result.problem) == (False, True, None)
 
 
+@pytest.mark.slow
 def test_names_of_any_kind_and_very_many_of_them() -> None:
     names = b"".join(EVENT % (b"pass", b"T/@octocat_<b>_%d" % n) for n in range(200_010))
     result = parsed(names + EVENT % (b"fail", b"T/last"), 1)

@@ -93,6 +93,7 @@ def checkout(
     return replace(site, spec=replace(site.spec, mounts=(*site.spec.mounts, mount)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 async def test_each_test_has_its_name_and_place_and_can_be_run_again(
     project: MakeProject, runner: Runner

@@ -76,6 +76,7 @@ def checkout(project: MakeProject, repository: Path, **changed: str) -> VerifySi
     return project({**PROJECT, f"{CACHES}/maven": repository, **changed})
 
 
+@pytest.mark.slow
 async def test_reports_are_read_and_old_ones_are_not(
     project: MakeProject, repository: Path
 ) -> None:

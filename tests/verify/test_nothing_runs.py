@@ -181,6 +181,7 @@ async def test_a_runner_that_crashes_after_its_report_is_not_called_unable(
     assert "1 failing before and after" in verdict.title
 
 
+@pytest.mark.slow
 async def test_go_packages_that_do_not_build_or_vet(project: MakeProject) -> None:
     needs("go")
     vet = 't.Logf("%d", "not a number")'

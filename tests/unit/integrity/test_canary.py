@@ -379,6 +379,7 @@ COMPILERS: dict[str, tuple[str, str, Sequence[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", list(Way))
 @pytest.mark.parametrize("language", list(COMPILERS))
 def test_the_canary_compiles(language: str, way: Way, tmp_path: Path) -> None:

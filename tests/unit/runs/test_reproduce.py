@@ -203,6 +203,7 @@ async def test_a_setup_that_fails_here_is_no_difference(scene: Scene) -> None:
     assert found.answer == "unchecked"
 
 
+@pytest.mark.slow
 async def test_a_runner_that_is_not_found_here_is_named(scene: Scene) -> None:
     command = CommandRecord(verifier="rspec", command="bundle exec rspec")
     found = await scene.again(_with_cell(scene.attested, Cell.HEAD, commands=(command,)))
@@ -214,6 +215,7 @@ def _honk(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     return run_honk("verify", *arguments, settings=settings)
 
 
+@pytest.mark.slow
 async def test_the_terminal_says_whether_the_same_comes_out(scene: Scene, tmp_path: Path) -> None:
     key, home = signing_key(1), tmp_path / "home"
     keys = tmp_path / "keys.json"

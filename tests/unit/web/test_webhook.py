@@ -331,6 +331,7 @@ def _memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.slow
 async def test_a_flood_of_refusals_is_a_few_lines_of_the_log(
     site: Site,
 ) -> None:
