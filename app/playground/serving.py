@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 _GRACE_SECONDS = 3
 """The time that a request in progress has when its server stops."""
 
 
 @asynccontextmanager
-async def serve_app(app: Any, port: int = 0) -> AsyncIterator[str]:
+async def serve_app(app: Any, port: int = 0, *, websockets: bool = False) -> AsyncIterator[str]:
     """Serve on 127.0.0.1; returns the URL, without a trailing slash.
 
     Port 0 takes a free one. Raises OSError when the port is taken.
@@ -29,7 +31,7 @@ async def serve_app(app: Any, port: int = 0) -> AsyncIterator[str]:
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="none",
+            ws="wsproto" if websockets else "none",
         )
         server = _Guest(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -88,3 +90,16 @@ class _Guest(uvicorn.Server):
         if running.done():
             waiting.cancel()
             await running
+
+
+class CutResponse(Response):
+    """Announces a complete response, sends half of it and disconnects."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(bytes(whole.body), whole.status_code, dict(whole.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send(start | {"headers": self.raw_headers})
+        half = self.body[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})

@@ -3,27 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
-
-
-class Clock:
-    """GitHub's clock: the machine's time, moved forward by `advance`."""
-
-    def __init__(self) -> None:
-        self._offset = timedelta()
-
-    def advance(self, seconds: float) -> None:
-        """Let this many seconds pass at once: tokens expire, limits are renewed."""
-        self._offset += timedelta(seconds=seconds)
-
-    def now(self) -> datetime:
-        """The time in UTC, in whole seconds like GitHub's."""
-        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
-
-    def timestamp(self) -> float:
-        """Seconds since 1970, with fractions."""
-        return (datetime.now(UTC) + self._offset).timestamp()
 
 
 @dataclass(eq=False)

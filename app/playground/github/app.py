@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from app.playground.serving import CutResponse
+
 from . import (
     actions,
     attachments,
@@ -163,7 +165,7 @@ class Front:
         result.headers |= self._rate_headers(actor)
         cut = fault is not None and fault.cut
         self._log(request, path, template, actor, body, result.status, result.body, faulty or cut)
-        return _CutResponse(_response(result)) if cut else _response(result)
+        return CutResponse(_response(result)) if cut else _response(result)
 
     def _check_limits(self, method: str, path: str, actor: ApiCaller) -> None:
         now = self.world.clock.timestamp()
@@ -297,16 +299,3 @@ def _response(result: Answer) -> Response:
     if isinstance(result.body, bytes):
         return Response(result.body, result.status, result.headers)
     return JSONResponse(result.body, result.status, result.headers)
-
-
-class _CutResponse(Response):
-    """Announces a complete response, sends half of it and disconnects."""
-
-    def __init__(self, whole: Response) -> None:
-        super().__init__(bytes(whole.body), whole.status_code, dict(whole.headers))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code}
-        await send(start | {"headers": self.raw_headers})
-        half = self.body[: len(self.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})

@@ -20,7 +20,9 @@ from urllib.parse import urlencode
 
 import httpx
 
-from .accounts import AppRegistration, Clock
+from app.playground.clock import Clock
+
+from .accounts import AppRegistration
 
 _TIMEOUT = 10.0
 """Seconds that GitHub waits for an answer."""

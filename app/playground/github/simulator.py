@@ -19,8 +19,10 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.routing import BaseRoute
 
+from app.playground.clock import Clock
+
 from . import actions, attachments, auth, checks, graphql, installations, lfs, merging, sign_in
-from .accounts import ApiCaller, AppRegistration, Clock, SimulatedInstallation, User
+from .accounts import ApiCaller, AppRegistration, SimulatedInstallation, User
 from .api import Call, answer
 from .app import ROUTER, Front, Observer
 from .deliveries import SimulatedDelivery

@@ -13,7 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from .accounts import AppRegistration, Clock, SimulatedInstallation, Token, User
+from app.playground.clock import Clock
+
+from .accounts import AppRegistration, SimulatedInstallation, Token, User
 from .deliveries import Webhooks
 from .faults import Faults
 from .git import Git
