@@ -502,7 +502,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
         if web:
             from app.web.pages import open_pages
 
-            pages = await stack.enter_async_context(open_pages(found, database))
+            pages = await stack.enter_async_context(open_pages(found, database, queue, stop))
             application = _web(found, database, queue, checks, pages)
             await serve_web(
                 application,

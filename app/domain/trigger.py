@@ -168,7 +168,8 @@ class Signal(Value):
     """An event that concerns a run's subject, commit or check run.
 
     "button": a person pressed a button or re-ran a check run; `run` is the check run's external id,
-    `action` the command. "rerun": a person re-ran Honk's whole check suite at `head_sha`.
+    `action` the command's name, and `said` the whole command if it comes from a run's page.
+    "rerun": a person re-ran Honk's whole check suite at `head_sha`.
     "failed": the checks of another App failed at `head_sha`. "pushed": a person pushed `head_sha`
     to one of Honk's pull requests, `number`. "head": the pull request `number` of anyone else has
     another head, or another target branch. "merge_group": a merge queue asks for checks of
@@ -190,6 +191,7 @@ class Signal(Value):
     merge_group: MergeGroup | None = None
     run: str = ""
     action: str = ""
+    said: Command | None = None
     review: int | None = None
 
 

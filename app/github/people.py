@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -34,6 +35,15 @@ _SECONDS = 8.0
 _AT_ONCE = 16
 _LONGEST_LIFE = 8 * 3600.0
 """Seconds to use a token at most, even if the App's user tokens do not expire."""
+
+
+class Access(IntEnum):
+    """What a user may do in a repository, ascending."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
 
 
 class NotSignedInError(UserError):
@@ -67,8 +77,14 @@ class _PersonWire(msgspec.Struct):
     id: int
 
 
+class _PermissionsWire(msgspec.Struct):
+    push: bool = False
+    admin: bool = False
+
+
 class _ReadableRepositoryWire(msgspec.Struct):
     id: int
+    permissions: _PermissionsWire | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +139,8 @@ class People:
         response = _read(answer, _PersonWire)
         return SignedInUser(response.login, response.id)
 
-    async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
-        """Whether a user can currently read the repository with this id.
+    async def access(self, token: SecretStr, repo: RepoName, repository_id: int) -> Access:
+        """What a user may currently do in the repository with this id.
 
         A name may be reused for another repository, so the id must match. Raises NotSignedInError
         if the token is no longer valid.
@@ -135,8 +151,12 @@ class People:
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise RetryableError("GitHub has a server error.")
         if answer.status_code != httpx.codes.OK:
-            return False
-        return _read(answer, _ReadableRepositoryWire).id == repository_id
+            return Access.NONE
+        found = _read(answer, _ReadableRepositoryWire)
+        if found.id != repository_id:
+            return Access.NONE
+        may = found.permissions or _PermissionsWire()
+        return Access.ADMIN if may.admin else Access.WRITE if may.push else Access.READ
 
     async def forget(self, token: SecretStr) -> None:
         """Revoke the token."""

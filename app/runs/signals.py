@@ -279,7 +279,7 @@ async def _trigger(
     issue = await conversation.issue(client, number)
     # The button *Accept* is below the verdict on exactly this commit.
     sha = signal.head_sha or "" if name == "accept" else ""
-    said = Command.model_validate({"name": name, "task": "", "sha": sha})
+    said = signal.said or Command.model_validate({"name": name, "task": "", "sha": sha})
     return ResolveResult(
         trigger=before.model_copy(
             update={

@@ -27,15 +27,58 @@ class Turns:
             lambda connection: list(connection.execute(query).scalars().all())
         )
 
-    async def stored(self, *, after: int = -1) -> list[tuple[dict[str, Any], float]]:
+    async def stored(
+        self, *, after: int = -1, limit: int | None = None
+    ) -> list[tuple[dict[str, Any], float]]:
         """The records of turns after `after`, in order, each with when it was stored (Unix)."""
         query = (
             sa.select(turns.c.record, turns.c.created_at)
             .where(turns.c.run_id == self._run, turns.c.seq > after)
             .order_by(turns.c.seq)
+            .limit(limit)
         )
         rows = await self._database.run(lambda connection: connection.execute(query).all())
         return [(row.record, float(row.created_at)) for row in rows]
+
+    async def window(
+        self, limit: int, *, before: int | None = None
+    ) -> list[tuple[dict[str, Any], float]]:
+        """The last `limit` records, or the last before turn `before`, as `stored`."""
+        query = sa.select(turns.c.record, turns.c.created_at).where(turns.c.run_id == self._run)
+        if before is not None:
+            query = query.where(turns.c.seq < before)
+        query = query.order_by(turns.c.seq.desc()).limit(limit)
+        rows = await self._database.run(lambda connection: connection.execute(query).all())
+        return [(row.record, float(row.created_at)) for row in reversed(rows)]
+
+    async def cost(self, *, after: int, until: int) -> float:
+        """US dollars for the turns after `after`, up to `until`."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(turns.c.cost_usd), 0.0)).where(
+            turns.c.run_id == self._run, turns.c.seq > after, turns.c.seq <= until
+        )
+        return float(
+            await self._database.run(lambda connection: connection.execute(query).scalar_one())
+        )
+
+    async def read_messages(self, after: int) -> tuple[frozenset[str], float]:
+        """The ids of people's messages in the turns after `after`, and when the first of these
+        turns was stored (Unix); 0 if they are all turns of the run."""
+        query = sa.select(
+            turns.c.record["usage"]["feedback_id"].as_string().label("message"),
+            turns.c.created_at,
+        ).where(turns.c.run_id == self._run, turns.c.seq > after)
+        rows = await self._database.run(
+            lambda connection: connection.execute(query.order_by(turns.c.seq)).all()
+        )
+        since = float(rows[0].created_at) if rows and after >= 0 else 0.0
+        return frozenset(row.message for row in rows if row.message), since
+
+    async def stored_at(self, seq: int) -> float | None:
+        """When a turn was stored (Unix); None without such a turn."""
+        query = sa.select(turns.c.created_at).where(turns.c.run_id == self._run, turns.c.seq == seq)
+        return await self._database.run(
+            lambda connection: connection.execute(query).scalar_one_or_none()
+        )
 
     async def record(
         self,

@@ -5,7 +5,7 @@ A run is visible to those who can read its repository on GitHub; for anybody els
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,43 +19,38 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app import log_events, messages
-from app.domain.report import (
-    PlanItem,
-    Report,
-)
-from app.domain.run import Outcome, Phase
-from app.domain.trigger import Trigger
 from app.domain.values import RepoName
-from app.domain.verdict import Verdict
 from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
 from app.store.attestations import Attestations
 from app.store.database import Database, now
-from app.store.reports import Reports
-from app.store.runs import RunLine, RunRow, Runs
+from app.store.runs import RunLine, Runs
 from app.web.attestations import DOWNLOAD_PATH, AttestationDownloads, key_route
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
+from app.web.run_page import RunPages
+from app.web.run_values import tone
 from app.web.sessions import Cookies, WebSession
 from app.web.state_images import StateImages
+from app.web.webhook import TriggerSink
 
 _PAGE_SIZE = 50
 _SCANNED_ROWS = 200
 """Rows read to fill one list; most of them may belong to repositories the person cannot read."""
 
-_RUN_ID = re.compile(r"[a-z2-7]{1,32}")
-_NOT_HERE = "This run does not exist, or you don't have access to its repository on GitHub."
-_GOOD = frozenset({Outcome.DONE, Outcome.ANSWERED})
-_BAD = frozenset({Outcome.ERROR, Outcome.NOT_READY})
-
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_pages(settings: Settings, database: Database) -> AsyncIterator[list[BaseRoute]]:
-    """The pages' routes; when sign-in is not configured, pages that say so. Raises UserError."""
+async def open_pages(
+    settings: Settings, database: Database, triggers: TriggerSink, stop: asyncio.Event
+) -> AsyncIterator[list[BaseRoute]]:
+    """The pages' routes; when sign-in is not configured, pages that say so. Raises UserError.
+
+    Commands go to `triggers`. When `stop` is set, open streams end.
+    """
     renderer = Renderer(settings.secrets(), now)
     attestations = Attestations(database)
     keys = key_route(attestations)
@@ -77,11 +72,12 @@ async def open_pages(settings: Settings, database: Database) -> AsyncIterator[li
         )
         cookies = Cookies(sign_in.session_secret, is_secure=settings.is_https, clock=now)
         auth = AuthMiddleware(people, RepositoryAccess(people), cookies, renderer)
-        pages = Pages(
-            auth, Runs(database), Reports(database), settings.github_server_url, public or ""
-        )
+        github = settings.github_server_url
+        pages = Pages(auth, Runs(database), github, public or "")
+        run_pages = RunPages(auth, database, triggers, settings.github_app_slug, github, stop)
         downloads = AttestationDownloads(auth, attestations)
-        yield [keys, states, *_static(), *auth.routes(), *pages.routes(), downloads.route()]
+        routes = [*auth.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
+        yield [keys, states, *_static(), *routes]
 
 
 _CLOSED = (
@@ -110,14 +106,12 @@ class Pages:
 
     auth: AuthMiddleware
     runs: Runs
-    reports: Reports
     server_url: str
     public_url: str
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/runs", self.auth.guarded(self._list)),
-            Route("/runs/{run}", self.auth.guarded(self._run)),
             Route("/api/runs", self.auth.guarded(self._list_json)),
         ]
 
@@ -172,86 +166,10 @@ class Pages:
             return lines[:_PAGE_SIZE], lines[_PAGE_SIZE - 1].created_at
         return lines, rows[-1].created_at if len(rows) == _SCANNED_ROWS else None
 
-    async def _run(self, request: Request) -> Response:
-        session = self.auth.session(request)
-        if session is None:
-            return self.auth.to_login(request)
-        run = request.path_params["run"]
-        row = await self.runs.find(run) if _RUN_ID.fullmatch(run) else None
-        if row is None or not await self._may_see(session, row):
-            # The same response in both cases, so that it does not reveal whether the run exists.
-            return self.auth.renderer.problem(404, "Not found", _NOT_HERE, session=session)
-        report = await self.reports.of(row.id, row.attempt)
-        values = self._run_values(row, report)
-        values["stalled"] = await self.runs.is_stalled(row)
-        return self.auth.renderer.page("run.html", session=session, **values)
-
-    async def _may_see(self, session: WebSession, row: RunRow) -> bool:
-        trigger = row.input.trigger
-        return await self.auth.access.may_read(
-            session.token, str(trigger.repository), trigger.repository_id
-        )
-
-    def _run_values(self, row: RunRow, report: Report | None) -> dict[str, Any]:
-        run, trigger = row.input, row.input.trigger
-        kind = "pull" if trigger.is_pull_request else "issues"
-        home = f"{self.server_url}/{trigger.repository}"
-        end = row.finished_at or now()
-        phases = [(Phase(name), at) for name, at in row.phases or []]
-        return {
-            "row": row,
-            "title": trigger.title,
-            "asked": run.request or trigger.body,
-            "requester": "" if _is_automatic(trigger) else trigger.actor.login,
-            "state": messages.formatting.state(row.phase, row.outcome, run.mode),
-            "tone": _tone(row.outcome),
-            "live": row.finished_at is None,
-            "timeline": messages.status_comment.timeline(phases, end),
-            "seconds": max(0.0, end - row.created_at),
-            "plan": [PlanItem.model_validate(item) for item in row.plan or []],
-            "manifest": run.manifest,
-            "report": report,
-            "verdict": _verdict_values(report.verdict) if report and report.verdict else None,
-            "subject_url": f"{home}/{kind}/{trigger.number}",
-            "pull_url": f"{home}/pull/{row.pull_number}" if row.pull_number else "",
-            "check_url": self._on_github(_check_url(report)),
-            "commit_url": f"{home}/commit/{row.published_sha}" if row.published_sha else "",
-        }
-
-    def _on_github(self, url: str) -> str:
-        """The URL if it points to GitHub, else nothing."""
-        return url if url.startswith(f"{self.server_url}/") else ""
-
-
-def _is_automatic(trigger: Trigger) -> bool:
-    return trigger.kind == "unasked" or (trigger.kind == "check" and trigger.command is None)
-
-
-def _verdict_values(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "label": messages.verdict.label(verdict),
-        "evidence": messages.verdict.evidence(verdict),
-        "notes": messages.verdict.notes(verdict),
-        "rows": messages.verdict.rows(verdict),
-        "accepted_by": verdict.accepted_by,
-    }
-
-
-def _check_url(report: Report | None) -> str:
-    if report is None:
-        return ""
-    return report.publication.check_url if report.publication else report.check_url
-
-
-def _tone(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "busy"
-    return "good" if outcome in _GOOD else "bad" if outcome in _BAD else "wait"
-
 
 def _line(line: RunLine) -> dict[str, Any]:
     state = messages.formatting.state(line.phase, line.outcome, line.mode)
-    return {"run": line, "state": state, "tone": _tone(line.outcome)}
+    return {"run": line, "state": state, "tone": tone(line.outcome)}
 
 
 def _line_json(line: RunLine, public_url: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app import messages
 from app.domain.sanitize import redact, visible
+from app.web.markdown import as_html
 
 HEADERS = {
     "content-security-policy": (
@@ -23,6 +24,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+
+_MARKDOWN_CHARACTERS = 6_000
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -62,12 +65,23 @@ class Renderer:
             "ago": self._ago,
             "stamp": stamp,
             "duration": messages.formatting.duration,
+            "markdown": self._markdown,
         }
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page from a template."""
         text = self._environment.get_template(template).render(values)
         return HTMLResponse(text, status, HEADERS)
+
+    def fragment(self, template: str, **values: Any) -> Markup:
+        """A part of a page; empty instead of blank."""
+        text = self._environment.get_template(template).render(values).strip()
+        return Markup(text)  # noqa: S704 - the template has escaped it
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What is redacted from everything shown."""
+        return self._secrets
 
     def problem(self, status: int, title: str, text: str, **values: Any) -> Response:
         """An error page."""
@@ -87,6 +101,9 @@ class Renderer:
         if isinstance(value, list):
             return [self._redacted_deep(each) for each in value]
         return self._redacted(value)
+
+    def _markdown(self, text: str) -> Markup:
+        return as_html(text, self._secrets, limit=_MARKDOWN_CHARACTERS)
 
     def _ago(self, moment: float) -> str:
         seconds = int(self._now() - moment)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pydantic import SecretStr
 
 from app.domain.values import RepoName
-from app.github.people import People
+from app.github.people import Access, People
 
 KEPT_SECONDS = 60.0
 """How long GitHub's answer about a person and a repository is cached."""
@@ -29,19 +29,26 @@ class RepositoryAccess:
     def __init__(self, people: People, clock: Callable[[], float] = time.monotonic) -> None:
         self._people = people
         self._clock = clock
-        self._known: OrderedDict[Key, tuple[bool, float]] = OrderedDict()
+        self._known: OrderedDict[Key, tuple[Access, float]] = OrderedDict()
 
     async def may_read(self, token: str, repository: str, repository_id: int) -> bool:
-        """Raises NotSignedInError for an expired token, RetryableError while GitHub is
-        unavailable.
+        """Whether the person may read the repository. Raises as `level`."""
+        return await self.level(token, repository, repository_id) >= Access.READ
+
+    async def level(
+        self, token: str, repository: str, repository_id: int, *, max_age: float = KEPT_SECONDS
+    ) -> Access:
+        """What the person may do in the repository, as GitHub said at most `max_age` seconds ago.
+
+        Raises NotSignedInError for an expired token, RetryableError while GitHub is unavailable.
         """
         key = (_fingerprint(token), repository_id)
         known = self._known.get(key)
-        if known is not None and known[1] > self._clock():
+        if known is not None and self._clock() - known[1] < max_age:
             return known[0]
         name = RepoName.parse(repository)
-        answer = await self._people.may_read(SecretStr(token), name, repository_id)
-        self._known[key] = (answer, self._clock() + KEPT_SECONDS)
+        answer = await self._people.access(SecretStr(token), name, repository_id)
+        self._known[key] = (answer, self._clock())
         self._known.move_to_end(key)
         while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
 import pytest
@@ -17,7 +18,9 @@ from starlette.applications import Starlette
 from app.domain import dsse
 from app.domain.attestation import PAYLOAD_TYPE
 from app.domain.dsse import Envelope
+from app.domain.trigger import Signal, Trigger
 from app.domain.values import RepoName, RunId
+from app.github.people import Access
 from app.settings import Settings
 from app.store.attestations import Attestations, StoredAttestation
 from app.store.database import Database
@@ -34,11 +37,19 @@ PATH = f"/attestations/{ID}"
 SECRET = SecretStr("a-session-secret-that-is-long-enough-for-all")
 
 
+class NoTriggers:
+    """A queue that nothing may enter."""
+
+    async def enqueue(self, trigger: Trigger | Signal) -> Literal["accepted", "known"]:
+        raise AssertionError(trigger)
+
+
 class OneReader:
     """GitHub, where only Olivia can read the repository with the id 7."""
 
-    async def may_read(self, token: SecretStr, repo: RepoName, repository_id: int) -> bool:
-        return (token.get_secret_value(), str(repo), repository_id) == ("olivia", "acme/one", 7)
+    async def access(self, token: SecretStr, repo: RepoName, repository_id: int) -> Access:
+        may = (token.get_secret_value(), str(repo), repository_id) == ("olivia", "acme/one", 7)
+        return Access.READ if may else Access.NONE
 
 
 @dataclass
@@ -134,7 +145,7 @@ async def test_without_sign_in_the_keys_are_there_and_the_files_are_not(tmp_path
     database = Database(f"sqlite:///{tmp_path / 'honk.db'}")
     database.migrate()
     settings = Settings(_env_file=None)
-    async with open_pages(settings, database) as routes:
+    async with open_pages(settings, database, NoTriggers(), asyncio.Event()) as routes:
         transport = httpx.ASGITransport(Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="http://honk") as client:
             assert (await client.get(KEYS_PATH)).json() == {"keys": []}

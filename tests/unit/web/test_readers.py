@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from app.domain.values import RepoName
 from app.errors import RetryableError
-from app.github.people import NotSignedInError, People
+from app.github.people import Access, NotSignedInError, People
 from app.web.repository_access import KEPT_SECONDS, MOST_ASKED, RepositoryAccess
 
 
@@ -70,12 +71,12 @@ async def test_what_was_not_asked_is_not_readable() -> None:
 
 
 async def test_the_answer_has_to_be_about_the_same_repository() -> None:
-    assert not await people(Answering(body={"id": 8})).may_read(TOKEN, REPO, 7)
+    assert not await people(Answering(body={"id": 8})).access(TOKEN, REPO, 7)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 451])
 async def test_whatever_github_refuses_is_not_readable(status: int) -> None:
-    assert not await people(Answering(status)).may_read(TOKEN, REPO, 7)
+    assert not await people(Answering(status)).access(TOKEN, REPO, 7)
 
 
 @pytest.mark.parametrize(
@@ -92,18 +93,18 @@ async def test_whatever_github_refuses_is_not_readable(status: int) -> None:
 )
 async def test_trouble_is_no_answer(github: Answering) -> None:
     with pytest.raises(RetryableError):
-        await people(github).may_read(TOKEN, REPO, 7)
+        await people(github).access(TOKEN, REPO, 7)
 
 
 async def test_a_token_that_is_good_no_longer_ends_the_session() -> None:
     with pytest.raises(NotSignedInError):
-        await people(Answering(401)).may_read(TOKEN, REPO, 7)
+        await people(Answering(401)).access(TOKEN, REPO, 7)
 
 
 async def test_a_token_goes_to_no_other_host() -> None:
     first = "https://gh.example/api/v3/repos/o/r"
     github = Answering(moved={first: "https://evil.example/x"})
-    await people(github).may_read(TOKEN, REPO, 7)
+    await people(github).access(TOKEN, REPO, 7)
     assert "authorization" in github.asked[0].headers
     assert "authorization" not in github.asked[1].headers
 
@@ -115,3 +116,28 @@ async def test_a_code_is_not_forwarded() -> None:
         await people(github).token_for("code", "verifier")
     assert len(github.asked) == 1
     assert "code" not in str(github.asked[0].url)
+
+
+@pytest.mark.parametrize(
+    ("permissions", "access"),
+    [
+        (None, Access.READ),
+        ({"pull": True, "push": False}, Access.READ),
+        ({"pull": True, "push": True}, Access.WRITE),
+        ({"push": True, "admin": True}, Access.ADMIN),
+    ],
+)
+async def test_github_says_who_may_write(permissions: Any, access: Access) -> None:
+    more = {} if permissions is None else {"permissions": permissions}
+    assert await people(Answering(body={"id": 7} | more)).access(TOKEN, REPO, 7) is access
+
+
+async def test_an_open_stream_asks_again_before_the_answer_is_a_minute_old() -> None:
+    now = [0.0]
+    github = Answering()
+    readers = RepositoryAccess(people(github), clock=lambda: now[0])
+    assert await readers.level("ghu_one", "o/r", 7) is Access.READ
+    github.status = 404
+    now[0] = 20.0
+    assert await readers.level("ghu_one", "o/r", 7) is Access.READ
+    assert await readers.level("ghu_one", "o/r", 7, max_age=15) is Access.NONE
