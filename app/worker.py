@@ -66,6 +66,7 @@ from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
+from app.store.previews import Previews
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -380,6 +381,7 @@ def _services(
         attestations=Attestations(database),
         signing_key=signing_key,
         acceptances=Acceptances(database),
+        previews=Previews(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,

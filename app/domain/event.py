@@ -39,6 +39,7 @@ ACTED_ON = frozenset(
         ("check_suite", "completed"),
         ("merge_group", "checks_requested"),
         ("merge_group", "destroyed"),
+        ("deployment_status", "created"),
     }
 )
 """The events that may start something, each with its action."""
@@ -308,6 +309,24 @@ class MergeGroupEvent(BaseEvent, frozen=True, kw_only=True):
     sender: AccountPayload = GHOST
 
 
+class DeploymentPayload(msgspec.Struct, frozen=True):
+    """A deployment of a commit; its newest status says how it went."""
+
+    id: _Id
+    sha: _Sha
+
+
+class DeploymentStatusPayload(msgspec.Struct, frozen=True):
+    id: _Id
+
+
+class DeploymentStatusEvent(BaseEvent, frozen=True, kw_only=True):
+    """`deployment_status`: somebody's CI or host reports on a deployment."""
+
+    deployment: DeploymentPayload
+    deployment_status: DeploymentStatusPayload
+
+
 class OtherEvent(msgspec.Struct, frozen=True):
     """An event that Honk ignores."""
 
@@ -323,6 +342,7 @@ ActedOn = (
     | CheckRunEvent
     | CheckSuiteEvent
     | MergeGroupEvent
+    | DeploymentStatusEvent
 )
 Event = ActedOn | OtherEvent
 
@@ -335,5 +355,6 @@ BY_NAME: dict[str, type[ActedOn]] = {
     "check_run": CheckRunEvent,
     "check_suite": CheckSuiteEvent,
     "merge_group": MergeGroupEvent,
+    "deployment_status": DeploymentStatusEvent,
 }
 """The model of each event, by the name in its header."""

@@ -85,7 +85,15 @@ class TriggerComment(Value):
 
 Kind = Literal["label", "unlabel", "comment", "reply", "button", "unasked", "check"]
 SignalKind = Literal[
-    "button", "rerun", "failed", "pushed", "closed", "head", "merge_group", "approvals"
+    "button",
+    "rerun",
+    "failed",
+    "pushed",
+    "closed",
+    "head",
+    "merge_group",
+    "approvals",
+    "deployment",
 ]
 
 _MERGE_QUEUE_PULL = re.compile(r"/pr-([1-9][0-9]{0,17})-[0-9a-f]{40,64}\Z")
@@ -176,6 +184,8 @@ class Signal(Value):
     `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged or deleted;
     `action` says which. "approvals": the approvals of the pull request `number`, or of all at
     `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
+    "deployment": somebody's CI or host reported on a deployment of `head_sha`, in a status with the
+    id `deployment_status`.
     `id` is made from signed content only, as a trigger's is.
     """
 
@@ -193,6 +203,7 @@ class Signal(Value):
     action: str = ""
     said: Command | None = None
     review: int | None = None
+    deployment_status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +280,8 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
             return _from_merge_group(payload)
         case event.IssuesEvent() if payload.action in ("closed", "deleted", "transferred"):
             return _from_the_end(payload, payload.issue)
+        case event.DeploymentStatusEvent():
+            return _from_deployment(payload, app)
     if _is_ours(payload.sender, app):
         # Reacting to our own labels and comments would loop forever.
         return Ignored("this App is the sender")
@@ -515,6 +528,19 @@ def _from_merge_group(
         head_sha=entry.head_sha,
         merge_group=group,
         action=payload.action,
+    )
+
+
+def _from_deployment(payload: event.DeploymentStatusEvent, app: AppIdentity) -> Signal | Ignored:
+    if _is_ours(payload.sender, app):
+        return Ignored("this App is the sender")
+    status = payload.deployment_status.id
+    return _signal(
+        payload,
+        "deployment",
+        str(status),
+        head_sha=payload.deployment.sha,
+        deployment_status=status,
     )
 
 

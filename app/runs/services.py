@@ -47,6 +47,7 @@ from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
+from app.store.previews import Previews
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -72,6 +73,7 @@ WRITE_COMMENTS = {
     "metadata": "read",
 }
 WRITE_CHECKS = {"checks": "write", "metadata": "read"}
+READ_DEPLOYMENTS = {"deployments": "read", "metadata": "read"}
 READ_REPORT = {**READ_PULLS, "checks": "read"}
 REVIEW_CHECK = {**READ_PULLS, "checks": "write"}
 WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
@@ -275,6 +277,7 @@ class Services:
     attestations: Attestations
     signing_key: SigningKey
     acceptances: Acceptances
+    previews: Previews
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors

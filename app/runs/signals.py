@@ -25,6 +25,7 @@ from app.runs import (
     durable,
     intake,
     pending,
+    previews,
     review_check,
 )
 from app.runs.commands import check
@@ -61,6 +62,10 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
             )
         elif signal.kind == "closed":
             await durable.step("handle close", NoResult, lambda: _handle_close(services, signal))
+        elif signal.kind == "deployment":
+            await durable.step(
+                "update previews", NoResult, lambda: _update_previews(services, signal)
+            )
         else:
             found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
     except (UserError, InternalError) as problem:
@@ -70,7 +75,7 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
         # The trigger has the signal's id, so this also clears the signal's pending entry.
         await dispatch.dispatch(services, found.trigger, tries)
         return
-    if signal.kind not in ("approvals", "closed"):
+    if signal.kind not in ("approvals", "closed", "deployment"):
         log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
         await pending.mark_handled(services, signal)
@@ -78,6 +83,11 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
 
 async def _check_approvals(services: Services, signal: Signal) -> NoResult:
     await review_check.on_signal(services, signal)
+    return NoResult()
+
+
+async def _update_previews(services: Services, signal: Signal) -> NoResult:
+    await previews.on_signal(services, signal)
     return NoResult()
 
 

@@ -12,6 +12,7 @@ from app.store.schema import (
     marks,
     messages,
     posted_verdicts,
+    previews,
     results,
     runs,
     turns,
@@ -70,6 +71,7 @@ def _forget_shared_rows(connection: sa.Connection, before: float) -> None:
     connection.execute(sa.delete(results).where(results.c.created_at < before))
     connection.execute(sa.delete(posted_verdicts).where(posted_verdicts.c.posted_at < before))
     connection.execute(sa.delete(acceptances).where(acceptances.c.accepted_at < before))
+    connection.execute(sa.delete(previews).where(previews.c.updated_at < before))
     connection.execute(sa.delete(flaky_tests).where(flaky_tests.c.seen_at < before))
     # A write budget untouched for this long is full, like a new one.
     connection.execute(sa.delete(writes).where(writes.c.updated_at < before))

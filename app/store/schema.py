@@ -278,3 +278,16 @@ attestations = sa.Table(
 sa.Index("attestations_by_commit", attestations.c.repository, attestations.c.head_sha)
 sa.Index("attestations_by_time", attestations.c.created_at)
 sa.Index("attestations_by_key", attestations.c.key_id)
+
+# Where a commit can be tried, as its repository's CI or host last reported on GitHub.
+previews = sa.Table(
+    "previews",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True),
+    sa.Column("sha", sa.String(64), primary_key=True),
+    sa.Column("links", sa.JSON, nullable=False),
+    # The newest deployment status that `links` is from: a slower reader must not bring back older
+    # ones.
+    sa.Column("newest_status", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)

@@ -31,6 +31,7 @@ from app.errors import RetryableError
 from app.github.people import Access, NotSignedInError
 from app.store.database import Database
 from app.store.messages import Messages, StoredMessage
+from app.store.previews import Previews
 from app.store.pulse import Pulse, pulse_of
 from app.store.reports import Reports
 from app.store.runs import RunRow, Runs
@@ -99,6 +100,7 @@ class RunPages:
         self._database = database
         self._runs = Runs(database)
         self._reports = Reports(database)
+        self._previews = Previews(database)
         self._triggers = triggers
         self._slug = slug
         self._server_url = server_url
@@ -176,6 +178,7 @@ class RunPages:
             session=viewed.session,
             **values,
             may_act=viewed.may_act,
+            previews=await self._previews.of_run(row),
             parts=self._made_parts(values, may_act=viewed.may_act),
             steps=html[len(html) - shown :],
             earlier=steps[-shown].key if shown and steps[-shown].key > 0 else None,

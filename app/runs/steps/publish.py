@@ -230,6 +230,7 @@ async def _update_subject_pull(
         _why_draft(run, work, verified),
         verified.attestation,
     )
+    body = messages.preview.with_previews(body, "")  # of the commit before
     known = messages.pull_request.has_verdict(body)
     section = messages.pull_request.follow_up(
         run, work, verdict, sealed.sha, usage_of(row), "" if known else block

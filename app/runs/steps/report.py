@@ -19,7 +19,7 @@ from app.github import checks, conversation
 from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
-from app.runs import reply
+from app.runs import previews, reply
 from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
@@ -59,7 +59,9 @@ async def report(attempt: Attempt, ending: Report) -> NoResult:
         log.warning(log_events.RUN_END_NOT_REPORTED, run=run.id, why=str(problem))
     kept = ending.model_copy(update={"tried": services.blocked_hosts.of(run.id)})
     await services.reports.put(run.id, number, kept)
-    await services.runs.finish(run.id, ending.outcome)
+    row = await services.runs.finish(run.id, ending.outcome)
+    # Only now: an event from here on finds that the run has ended, and updates the texts itself.
+    await reply.decorate("the line with previews", previews.show(services, row))
     await _clean_up(services, run)
     return NoResult()
 

@@ -1,0 +1,66 @@
+"""Deployments of a commit, and what was reported about them.
+
+https://docs.github.com/en/rest/deployments/deployments
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from app.domain.preview import Reported
+from app.domain.values import CommitSha
+from app.github.client import RepositoryClient
+from app.github.conversation import UserWire, actor, is_our_bot
+
+_DEPLOYMENTS = "/repos/{owner}/{repo}/deployments"
+_STATUSES = f"{_DEPLOYMENTS}/{{deployment_id}}/statuses"
+_MOST_ENVIRONMENTS = 10
+"""Environments of one commit whose statuses are read."""
+_STATUSES_READ = 10
+"""GitHub lists statuses newest first; the newest by id counts."""
+
+
+class _DeploymentWire(msgspec.Struct):
+    id: int
+    environment: str
+    production_environment: bool | None = None
+    creator: UserWire | None = None
+
+
+class _DeploymentStatusWire(msgspec.Struct):
+    id: int
+    state: str
+    environment_url: str | None = None
+    creator: UserWire | None = None
+
+
+async def reported(client: RepositoryClient, sha: CommitSha) -> tuple[Reported, ...]:
+    """The newest deployment of a commit in each environment that is not for production, with its
+    newest status. Our own are left out. Needs deployments: read.
+    """
+    query: dict[str, str | int] = {"sha": sha, "per_page": 100}
+    answer = await client.get(_DEPLOYMENTS, query=query)
+    newest: dict[str, _DeploymentWire] = {}
+    for wire in sorted(answer.read(list[_DeploymentWire]), key=lambda one: one.id):
+        if not wire.production_environment and not await is_our_bot(client, actor(wire.creator)):
+            newest[wire.environment] = wire
+    chosen = sorted(newest.values(), key=lambda one: -one.id)[:_MOST_ENVIRONMENTS]
+    found = await asyncio.gather(*(_newest_status(client, each) for each in chosen))
+    return tuple(found)
+
+
+async def _newest_status(client: RepositoryClient, deployment: _DeploymentWire) -> Reported:
+    answer = await client.get(
+        _STATUSES, path={"deployment_id": deployment.id}, query={"per_page": _STATUSES_READ}
+    )
+    newest = max(answer.read(list[_DeploymentStatusWire]), key=lambda one: one.id, default=None)
+    return Reported(
+        deployment=deployment.id,
+        status=newest.id if newest else 0,
+        environment=deployment.environment,
+        state=newest.state if newest else "pending",
+        url=(newest.environment_url if newest else "") or "",
+        reporter=actor((newest or deployment).creator).login,
+    )
