@@ -79,6 +79,10 @@ GITHUB_MERGEABILITY = RetryRule(exponential(0.5, 3), _GITHUB_JITTER)
 GITHUB_DOWNLOAD = RetryRule(exponential(0.5, 2), _GITHUB_JITTER)
 """Logs, images and Git LFS files."""
 
+# Slack. What is still missing is sent at the next look, so this only bridges a short failure.
+SLACK_CALL = RetryRule(exponential(0.5, 2), _GITHUB_JITTER, longest_wait=5.0)
+"""A call to Slack: no answer, a server error, or a rate limit of a few seconds."""
+
 # Setup's network.
 NAME_LOOKUP = RetryRule(exponential(0.25, 3))
 """A lookup that the resolver dropped. A name that does not exist is not looked up again."""

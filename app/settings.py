@@ -45,6 +45,9 @@ _SECRETS = {
     "AWS_BEARER_TOKEN_BEDROCK": "aws_bearer_token_bedrock",
     "HONK_METRICS_TOKEN": "HONK_METRICS_TOKEN",
     "HONK_ATTESTATION_KEY": "HONK_ATTESTATION_KEY",
+    "SLACK_BOT_TOKEN": "slack_bot_token",
+    "SLACK_APP_TOKEN": "slack_app_token",
+    "SLACK_SIGNING_SECRET": "slack_signing_secret",
 }
 """Environment variable to the field name or alias that `Settings` accepts."""
 
@@ -161,6 +164,12 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(12.0, ge=1, le=600, validation_alias="HONK_LEASE_SECONDS")
     intake: Literal["webhook", "log", "poll"] = Field("webhook", validation_alias="HONK_INTAKE")
 
+    slack: Literal["off", "socket", "http"] = Field("off", validation_alias="HONK_SLACK")
+    slack_api_url: str = Field("https://slack.com/api/", validation_alias="HONK_SLACK_API_URL")
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
     history_days: int = Field(90, ge=1, le=36_500, validation_alias="HONK_HISTORY_DAYS")
@@ -230,6 +239,14 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or any(rest):
             raise ValueError("set only the scheme and host, such as https://honk.example.com")
         return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _a_folder(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("set a URL such as https://slack.com/api/")
+        return value.rstrip("/") + "/"
 
     @property
     def is_https(self) -> bool:
@@ -310,6 +327,9 @@ class Settings(BaseSettings):
             self.github_private_key,
             self.metrics_token,
             self.own_attestation_key,
+            self.slack_bot_token,
+            self.slack_app_token,
+            self.slack_signing_secret,
         )
         given = (secret.get_secret_value() for secret in secrets if secret is not None)
         found = {part.strip() for secret in given for part in secret.split(",")}
@@ -423,6 +443,20 @@ class Settings(BaseSettings):
             raise _missing("ANTHROPIC_VERTEX_PROJECT_ID", "HONK_MODEL_PROVIDER=vertex needs it")
         return self.cloud_ml_region, self.anthropic_vertex_project_id
 
+    def slack_token(self) -> SecretStr:
+        """The bot token of the Slack app. Raises UserError when missing or of another kind."""
+        return _slack("SLACK_BOT_TOKEN", self.slack_bot_token, "xoxb-", "OAuth & Permissions")
+
+    def slack_socket_token(self) -> SecretStr:
+        """The app-level token, for Socket Mode. Raises UserError as `slack_token`."""
+        return _slack("SLACK_APP_TOKEN", self.slack_app_token, "xapp-", "Basic Information")
+
+    def slack_secret(self) -> bytes:
+        """The secret that Slack signs requests with. Raises UserError when it is missing."""
+        if self.slack_signing_secret is None:
+            raise _missing("SLACK_SIGNING_SECRET", "HONK_SLACK=http needs it to verify requests")
+        return self.slack_signing_secret.get_secret_value().strip().encode()
+
 
 _SUBSCRIPTION = "sk-ant-oat"
 """How the tokens begin that `claude setup-token` makes for a person's subscription."""
@@ -520,6 +554,17 @@ def _pem(key: SecretStr) -> SecretStr:
         with contextlib.suppress(ValueError):
             text = base64.b64decode(text, validate=True).decode()
     return SecretStr(text.replace("\\n", "\n"))
+
+
+def _slack(name: str, token: SecretStr | None, prefix: str, page: str) -> SecretStr:
+    if token is None:
+        raise _missing(name, "HONK_SLACK needs it to speak with Slack")
+    if not token.get_secret_value().startswith(prefix):
+        raise UserError(
+            f"{name} does not start with {prefix}.",
+            next_step=f"Copy the token that the Slack app's page {page} shows.",
+        )
+    return token
 
 
 def _missing(name: str, why: str) -> MissingSettingError:

@@ -22,12 +22,13 @@ from sqlalchemy.exc import DBAPIError
 from app import gc_tuning, log_events, metrics
 from app.agent import engines
 from app.agent.engines import Engines
+from app.chat.answers import SlackAnswers
 from app.domain.command import COMMANDS
 from app.domain.fair_queue import ConcurrencyLimits
 from app.domain.retention import Retention
 from app.domain.trigger import AppIdentity
 from app.egress.setup_proxy import SetupProxies
-from app.errors import RetryableError
+from app.errors import RetryableError, UserError
 from app.git.checkout import Workspaces
 from app.git.external_cache import ExternalCache
 from app.git.mirror import Mirrors
@@ -66,10 +67,11 @@ from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
-from app.store.previews import PreviewStore
+from app.store.previews import Previews
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
+from app.store.slack import SlackStore
 from app.store.writes import Writes
 
 log = structlog.get_logger()
@@ -230,7 +232,9 @@ async def _registered(settings: Settings, services: Services) -> AsyncIterator[W
     )
     async with registered as registration:
         watch = PeerMonitor(database, registration.executor, lease)
-        async with _running_engine(services, watch, registration.executor, settings.home_path):
+        async with _running_engine(
+            settings, services, watch, registration.executor, settings.home_path
+        ):
             yield registration
         await _hand_over(database, registration.executor)
 
@@ -288,7 +292,7 @@ async def _asking_github(
 
 @asynccontextmanager
 async def _running_engine(
-    services: Services, watch: PeerMonitor, executor: str, home: Path
+    settings: Settings, services: Services, watch: PeerMonitor, executor: str, home: Path
 ) -> AsyncIterator[None]:
     """Run the engine and the worker's background tasks; at the end none of them runs any more."""
     async with engine.running(services.database, executor=executor):
@@ -306,10 +310,30 @@ async def _running_engine(
             services.engines.warm(),
         )
         try:
-            async with background:
+            async with background, _chat(settings, services):
                 yield
         finally:
             await services.shutdown.end(seconds=_SHUTDOWN_SECONDS)
+
+
+@asynccontextmanager
+async def _chat(settings: Settings, services: Services) -> AsyncIterator[None]:
+    """Run what Slack needs, where it is on; its libraries are installed only there."""
+    if settings.slack == "off":
+        yield
+        return
+    try:
+        from app.chat.service import chat_tasks
+    except ModuleNotFoundError as missing:
+        raise UserError(
+            f"HONK_SLACK needs the package {missing.name}.",
+            next_step="Install Honk with the extra `slack`.",
+        ) from None
+    async with (
+        chat_tasks(settings, services, services.database) as tasks,
+        _background_tasks(*tasks),
+    ):
+        yield
 
 
 @asynccontextmanager
@@ -381,7 +405,7 @@ def _services(
         attestations=Attestations(database),
         signing_key=signing_key,
         acceptances=Acceptances(database),
-        previews=PreviewStore(database),
+        previews=Previews(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,
@@ -404,6 +428,7 @@ def _services(
         sandbox_kind=settings.sandbox,
         image=settings.image if settings.sandbox == "container" else None,
         credentials=tuple({*settings.secrets(), *keys}),
+        channels=() if settings.slack == "off" else (SlackAnswers(SlackStore(database)),),
     )
 
 

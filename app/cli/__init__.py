@@ -503,6 +503,7 @@ async def _serve(found: Settings, *, web: bool, worker: bool) -> None:
             from app.web.pages import open_pages
 
             pages = await stack.enter_async_context(open_pages(found, database, queue, stop))
+            pages += _slack_routes(found, database)
             application = _web(found, database, queue, checks, pages)
             await serve_web(
                 application,
@@ -553,6 +554,19 @@ def _web(found: Settings, database: Any, queue: Any, checks: list[Check], pages:
         pages=pages,
         is_https=found.is_https,
     )
+
+
+def _slack_routes(found: Settings, database: Any) -> list[Any]:
+    """Where Slack delivers, with HONK_SLACK=http."""
+    if found.slack != "http":
+        return []
+    from starlette.routing import Route
+
+    from app.chat.receiving import WEBHOOK_PATH, SlackReceiver
+    from app.store.slack import SlackStore
+
+    receiver = SlackReceiver(SlackStore(database), found.slack_secret())
+    return [Route(WEBHOOK_PATH, receiver, methods=["POST"])]
 
 
 def _watching(found: Settings, database: Any, queue: Any, checks: list[Check]) -> Any:

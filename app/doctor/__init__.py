@@ -35,7 +35,7 @@ async def examine(settings: Settings, *, web: bool, worker: bool) -> tuple[Docto
     if found.good:
         pending = await asyncio.to_thread(pending_requests, settings)
         parts.append(DoctorSection("Accepted requests", pending))
-    parts += await try_contacts(settings, worker=worker)
+    parts += await try_contacts(settings, web=web, worker=worker)
     if worker:
         parts.append(DoctorSection(f"{_SANDBOX}{settings.sandbox}", await _sandbox(settings)))
     return tuple(parts)

@@ -16,6 +16,7 @@ import httpx
 from app.agent import engines
 from app.agent.engine import AgentEngine
 from app.doctor.findings import DoctorFinding, DoctorSection
+from app.doctor.slack import try_slack
 from app.errors import HonkError, UserError
 from app.github import deliveries, installations
 from app.github.client import GitHubApp
@@ -43,7 +44,7 @@ _GOOD: Mapping[doctor_findings.Mark, bool | None] = {
 }
 
 
-async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSection, ...]:
+async def try_contacts(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorSection, ...]:
     """Check concurrently every service that this half of Honk needs."""
     try:
         outgoing = Outgoing.of(settings)
@@ -55,6 +56,8 @@ async def try_contacts(settings: Settings, *, worker: bool) -> tuple[DoctorSecti
         parts += [_github(settings, outgoing), _models(settings, outgoing)]
     elif settings.github_client_id:
         parts.append(_sign_in_server(settings, outgoing))
+    if settings.slack != "off":
+        parts.append(try_slack(settings, outgoing, web=web, worker=worker))
     return (_network(settings, outgoing, worker=worker), *await asyncio.gather(*parts))
 
 

@@ -176,6 +176,38 @@ async def issue(client: RepositoryClient, number: int) -> Issue:
     )
 
 
+async def ensure_issue(
+    client: RepositoryClient, title: str, body: str, marker: str, *, fresh: bool = False
+) -> Issue:
+    """Create an issue unless one of Honk's newest has this marker on a line of its text.
+
+    `fresh` skips the first look if this issue was certainly never attempted before. Raises
+    ValueError for a body that GitHub would refuse or that lacks the marker, and GitHubRefusedError
+    with status 410 if issues are disabled.
+    https://docs.github.com/en/rest/issues/issues#create-an-issue
+    """
+    check_body(body)
+    if not has_line(body, marker):
+        raise ValueError("the marker does not stand on a line of the issue's own")
+
+    async def look() -> int | None:
+        query: dict[str, str | int] = {"state": "all", "per_page": 100}
+        answer = await client.get("/repos/{owner}/{repo}/issues", query=query)
+        for wire in answer.read(list[_IssueWire]):
+            if has_line(wire.body or "", marker) and await is_our_bot(client, actor(wire.user)):
+                return wire.number
+        return None
+
+    async def create() -> int:
+        answer = await client.send(
+            ApiRequest("POST", "/repos/{owner}/{repo}/issues", body={"title": title, "body": body})
+        )
+        return answer.read(_IssueWire).number
+
+    number, _ = await client.ensure(look, create, fresh=fresh)
+    return await issue(client, number)
+
+
 async def comment_body(client: RepositoryClient, comment_id: int) -> str | None:
     """The current text of a comment in a conversation; None if it was deleted.
 

@@ -1,4 +1,4 @@
-"""Every text that people read on GitHub, one module for each surface."""
+"""Every text that people read on GitHub and in Slack, one module for each surface."""
 
 from app.messages import (
     acceptance,
@@ -21,6 +21,7 @@ from app.messages import (
     review_check,
     runs,
     setup,
+    slack,
     status_comment,
     transcript,
     verdict,
@@ -47,6 +48,7 @@ __all__ = [
     "review_check",
     "runs",
     "setup",
+    "slack",
     "status_comment",
     "transcript",
     "verdict",

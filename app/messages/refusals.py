@@ -30,6 +30,11 @@ def pending_marker(run: RunId) -> str:
     return f"<!-- honk:pending={run} -->"
 
 
+def ignored(reason: str) -> str:
+    """A request in a chat that is ignored, as one on GitHub would be."""
+    return f"Nothing was started: {sanitize.plain(reason, limit=300)}."
+
+
 def kept_pending(run: RunId, requester: str, problem: str) -> str:
     """The request is accepted and starts later automatically."""
     text = f"@{requester} Honk can't start yet. {problem} It will retry and start automatically."

@@ -59,7 +59,12 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
         refusal = authorization.problem, authorization.next_step
         await durable.step("refuse", NoResult, lambda: intake.refuse(services, trigger, *refusal))
     else:
-        log.info(log_events.TRIGGER_IGNORED, why=authorization.silent or authorization.problem)
+        why = authorization.silent or authorization.problem
+        log.info(log_events.TRIGGER_IGNORED, why=why)
+        if any(channel.takes(trigger) for channel in services.channels):
+            await durable.step(
+                "tell asker", NoResult, lambda: intake.tell_asker(services, trigger, why)
+            )
 
 
 def _handler(trigger: Trigger, *, may_comment: bool) -> commands.Handler | None:

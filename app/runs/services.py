@@ -33,6 +33,7 @@ from app.git.setup_snapshots import SetupSnapshots
 from app.github.client import GitHubApp, RepositoryClient
 from app.github.exchange import ApiCall, Observe
 from app.recipes import Machine
+from app.runs.channels import ChatChannel
 from app.runs.durable import ReleasableSemaphore
 from app.runs.graceful_shutdown import GracefulShutdown
 from app.runs.pace import Pace
@@ -47,7 +48,7 @@ from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
-from app.store.previews import PreviewStore
+from app.store.previews import Previews
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -277,7 +278,7 @@ class Services:
     attestations: Attestations
     signing_key: SigningKey
     acceptances: Acceptances
-    previews: PreviewStore
+    previews: Previews
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors
@@ -300,6 +301,7 @@ class Services:
     sandbox_kind: str = "none"  # the operator's HONK_SANDBOX
     image: str | None = None  # the operator's image, if sandboxes are containers
     credentials: tuple[str, ...] = field(default=(), repr=False)  # must never be published
+    channels: tuple[ChatChannel, ...] = ()  # chats that requests may come from
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     edits: StatusEdits = field(default_factory=StatusEdits)
     stops: StopRequests = field(default_factory=StopRequests)
@@ -350,6 +352,12 @@ class Services:
             WRITE_COMMENTS,
             observe=self.counting(run_id(trigger.id), trigger.installation_id),
         )
+
+    async def relay(self, trigger: Trigger, text: str) -> None:
+        """Answer where the request came from, if that was not GitHub."""
+        for channel in self.channels:
+            if channel.takes(trigger):
+                await channel.say(trigger, text)
 
     async def may_comment(self) -> bool:
         """Whether the App asks for permission to comment; one that only verifies does not."""

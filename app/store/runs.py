@@ -172,6 +172,14 @@ class Runs:
         rows = await self._select(sa.select(runs).where(runs.c.finished_at.is_(None)))
         return sorted(rows, key=lambda row: row.created_at)
 
+    async def subjects_alive(self) -> frozenset[str]:
+        """The subjects of unfinished runs."""
+        query = sa.select(runs.c.subject).where(runs.c.finished_at.is_(None))
+        found = await self._database.run(
+            lambda connection: connection.execute(query).scalars().all()
+        )
+        return frozenset(found)
+
     async def are_any_alive(self) -> bool:
         """Whether there is an unfinished run."""
         query = sa.select(runs.c.id).where(runs.c.finished_at.is_(None)).limit(1)

@@ -291,3 +291,107 @@ previews = sa.Table(
     sa.Column("newest_status", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
 )
+
+# Deliveries from Slack, each once: what its id names was received.
+slack_inbox = sa.Table(
+    "slack_inbox",
+    metadata,
+    sa.Column("id", sa.String(300), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    # Null once it is handled.
+    sa.Column("payload", sa.JSON(none_as_null=True)),
+    sa.Column("tries", sa.Integer, nullable=False),
+    # When it is handled next; null once it is, or while a person must do something first.
+    sa.Column("next_at", sa.Float),
+    # Whose link it waits for, `team:user`, or empty.
+    sa.Column("waits_for", sa.String(100), nullable=False),
+    sa.Column("received_at", sa.Float, nullable=False),
+)
+sa.Index("slack_inbox_by_time", slack_inbox.c.next_at)
+
+# Slack users and the GitHub accounts that they signed in with.
+slack_links = sa.Table(
+    "slack_links",
+    metadata,
+    sa.Column("team", sa.String(40), primary_key=True),
+    sa.Column("user_id", sa.String(40), primary_key=True),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    # The person's default repository, `owner/name`, or empty.
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("linked_at", sa.Float, nullable=False),
+)
+sa.Index("slack_links_by_account", slack_links.c.account_id)
+
+# Codes that Honk's page shows to a GitHub account, to be sent from Slack. Only digests are stored.
+slack_codes = sa.Table(
+    "slack_codes",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", sa.Float, nullable=False),
+)
+
+# The default repository of a channel.
+slack_channels = sa.Table(
+    "slack_channels",
+    metadata,
+    sa.Column("team", sa.String(40), primary_key=True),
+    sa.Column("channel", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("set_at", sa.Float, nullable=False),
+)
+
+# Threads in Slack and the issues that record them.
+slack_threads = sa.Table(
+    "slack_threads",
+    metadata,
+    sa.Column("team", sa.String(40), primary_key=True),
+    sa.Column("channel", sa.String(40), primary_key=True),
+    sa.Column("thread", sa.String(40), primary_key=True),
+    # Who asked first.
+    sa.Column("user_id", sa.String(40), nullable=False),
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("private", sa.Boolean, nullable=False),
+    # Null until the issue is created.
+    sa.Column("number", sa.Integer),
+    # `owner/name#number` in lower case, or empty; the pull request's as well once there is one.
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("pull_subject", sa.String(300), nullable=False),
+    # Until when Slack is kept up to date even if nothing runs; 0 when everything is shown.
+    sa.Column("live_until", sa.Float, nullable=False),
+    # Why nothing more is shown there, or empty.
+    sa.Column("closed_by", sa.String(100), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+sa.Index("slack_threads_by_subject", slack_threads.c.subject)
+sa.Index("slack_threads_by_pull", slack_threads.c.pull_subject)
+sa.Index("slack_threads_live", slack_threads.c.live_until)
+
+# Honk's own messages in Slack. `ts` is null while it is not known whether one was posted.
+slack_posts = sa.Table(
+    "slack_posts",
+    metadata,
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("team", sa.String(40), nullable=False),
+    sa.Column("channel", sa.String(40), nullable=False),
+    sa.Column("thread", sa.String(40), nullable=False),
+    sa.Column("ts", sa.String(40)),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("posted_at", sa.Float, nullable=False),
+)
+sa.Index("slack_posts_by_thread", slack_posts.c.channel, slack_posts.c.thread)
+
+# Answers and refusals of the intake to requests from Slack, until they are shown there.
+slack_answers = sa.Table(
+    "slack_answers",
+    metadata,
+    sa.Column("trigger_id", sa.String(200), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("given_at", sa.Float, nullable=False),
+)

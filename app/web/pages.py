@@ -26,6 +26,7 @@ from app.settings import Settings
 from app.store.attestations import Attestations
 from app.store.database import Database, now
 from app.store.runs import RunLine, Runs
+from app.store.slack import SlackStore
 from app.web.attestations import DOWNLOAD_PATH, AttestationDownloads, key_route
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
@@ -33,6 +34,7 @@ from app.web.repository_access import RepositoryAccess
 from app.web.run_page import RunPages
 from app.web.run_values import tone
 from app.web.sessions import Cookies, WebSession
+from app.web.slack_pages import SlackPages
 from app.web.state_images import StateImages
 from app.web.webhook import TriggerSink
 
@@ -77,6 +79,8 @@ async def open_pages(
         run_pages = RunPages(auth, database, triggers, settings.github_app_slug, github, stop)
         downloads = AttestationDownloads(auth, attestations)
         routes = [*auth.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
+        if settings.slack != "off":
+            routes += SlackPages(auth, SlackStore(database)).routes()
         yield [keys, states, *_static(), *routes]
 
 

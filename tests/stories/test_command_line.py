@@ -194,7 +194,7 @@ async def test_doctor_asks_github_and_the_model(
             with monkeypatch.context() as patched:
                 for name, value in {**harness.settings, **changed}.items():
                     patched.setenv(name, value)
-                parts = await try_contacts(load(), worker=True)
+                parts = await try_contacts(load(), web=True, worker=True)
             failures = _failures(as_json(parts))
             assert said in failures[what], failures
 
