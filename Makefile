@@ -1,7 +1,7 @@
 # Everything a contributor runs. The first run sets up what it needs; later runs start at once.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test quick lint format schema tables lock bench faults trust probe security fuzz audit check-all check-bare pictures dist clean
+.PHONY: demo test quick lint format schema tables lock bench faults trust probe security fuzz audit check-all check-bare pictures docs dist clean
 
 export TOOLCHAINS ?=
 PYTHON ?= $(shell .ci/find-python)
@@ -14,7 +14,7 @@ demo: .venv/runtime | system            ## a GitHub on this machine, an issue, a
 
 # FLEET=1, which the stories read, tells them with two `honk web` and three `honk worker` on Postgres.
 # TOOLCHAINS=none leaves out Go, Rust, Java and Maven, and says so at the end.
-test: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## lint, types and tests; ALL_TESTS=1 adds the slow ones, as CI does; ARGS go to pytest
+test: .venv/dev .venv/claude-code .venv/docs toolchains tests/contract/node_modules/.stamp | system    ## lint, types and tests; ALL_TESTS=1 adds the slow ones, as CI does; ARGS go to pytest
 ifeq ($(strip $(ARGS)),)
 	@$(MAKE) --no-print-directory lint
 	@$(if $(NOT_SLOW),echo "Skipping the slow tests (ALL_TESTS=1 runs them, as CI does).")
@@ -71,9 +71,15 @@ pictures: .venv/dev | system            ## the story as pictures in docs/picture
 dist: .venv/dev                         ## the wheel and the source distribution, in dist/
 	@$(BIN)/python -m hatchling build -d dist
 
-schema: .venv/dev                       ## docs/honk.schema.json, from the code
+docs: .venv/docs                        ## the documentation as a site in dist/docs; a broken link fails
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
+		-c docs -d .cache/docs . dist/docs
+	@echo "Open dist/docs/index.html."
+
+schema: .venv/dev                       ## docs/honk.schema.json and docs/policy-reference.md, from the code
 	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
 		> docs/honk.schema.json
+	@$(BIN)/python -m tests.support.policy_reference
 
 tables: .venv/dev                       ## The tables of docs/verification.md, from the code
 	@$(BIN)/python -m tests.support.verdict_tables
@@ -91,6 +97,8 @@ lock: .venv/dev                         ## bring every lock file up to the newes
 		--python-version 3.11 --extra claude-code pyproject.toml -c requirements.lock -o requirements-claude-code.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --extra slack pyproject.toml -c requirements.lock -o requirements-slack.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group docs -c requirements-dev.lock -o requirements-docs.lock
 
 .PHONY: system
 system:
@@ -121,6 +129,11 @@ ifneq ($(TOOLCHAINS),none)
 	@$(PIP_INSTALL) -r requirements-claude-code.lock
 	@touch $@
 endif
+
+# Sphinx, its theme and its Markdown parser.
+.venv/docs: requirements-docs.lock | .venv/dev
+	@$(PIP_INSTALL) -r requirements-docs.lock
+	@touch $@
 
 tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system toolchains
 	@echo "Fetching GitHub's descriptions of its API (once) ..."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -72,7 +73,8 @@ def _print(only: str, ledger: Ledger) -> int:
 def _cell(text: str) -> str:
     """Neutralize what an attempt printed: it may target the reader of the table."""
     letters = (each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return "".join(letters).replace("|", "\\|")
+    # Also HTML and images, which would come from the attempt's own server.
+    return re.sub(r"[|<]|!(?=\[)", r"\\\g<0>", "".join(letters))
 
 
 def main() -> int:

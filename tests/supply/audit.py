@@ -26,6 +26,7 @@ LOCKS = (
     "requirements-slack.lock",
     "requirements-claude-code.lock",
     "requirements-dev.lock",
+    "requirements-docs.lock",
 )
 _ROOT = Path(__file__).parents[2]
 _SECONDS = 600
