@@ -30,6 +30,7 @@ NAVIGATION = {
         "docs/operations",
         "docs/settings",
         "docs/engines",
+        "docs/slack",
         "docs/report",
         "CHANGELOG",
     ),
