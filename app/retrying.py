@@ -76,6 +76,9 @@ GITHUB_ANNOTATIONS = RetryRule(exponential(0.5, 2), _GITHUB_JITTER)
 GITHUB_MERGEABILITY = RetryRule(exponential(0.5, 3), _GITHUB_JITTER)
 """The mergeability of a pull request, which GitHub computes in the background."""
 
+GITHUB_MERGE = RetryRule(exponential(0.5, 8, longest=15.0), _GITHUB_JITTER)
+"""A merge that GitHub has accepted: about a minute until it is done."""
+
 GITHUB_DOWNLOAD = RetryRule(exponential(0.5, 2), _GITHUB_JITTER)
 """Logs, images and Git LFS files."""
 

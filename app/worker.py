@@ -65,6 +65,7 @@ from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
+from app.store.merges import Merges
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
 from app.store.previews import Previews
@@ -406,6 +407,7 @@ def _services(
         signing_key=signing_key,
         acceptances=Acceptances(database),
         previews=Previews(database),
+        merges=Merges(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,

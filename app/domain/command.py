@@ -31,10 +31,13 @@ _MOST_READ = 5
 # fmt: off
 Name = Literal[
     "work", "plan", "ask", "fix", "test", "rebase", "setup", "go", "continue", "retry", "stop",
-    "undo", "ready", "accept", "trust", "status", "doctor", "help",
+    "undo", "ready", "accept", "merge", "trust", "status", "doctor", "help",
 ]
 # fmt: on
 
+
+MergeMethod = Literal["merge", "squash", "rebase"]
+"""How a pull request's commits get onto the base branch, as GitHub names it."""
 
 ArgumentName = Literal["base", "model", "budget", "draft"]
 _COST: tuple[ArgumentName, ...] = ("model", "budget")
@@ -129,6 +132,11 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             example="/honk accept 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
         ),
         CommandSpec(
+            name="merge",
+            description="merge the pull request; `squash`, `rebase` or `merge` names the method",
+            example="/honk merge squash",
+        ),
+        CommandSpec(
             name="trust",
             description="let this repository's CI run a commit of a fork's pull request",
             example="/honk trust 1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d",
@@ -149,6 +157,7 @@ COMMANDS: Mapping[Name, CommandSpec] = {
 }
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.I)
+_METHODS: Mapping[str, MergeMethod] = {"merge": "merge", "squash": "squash", "rebase": "rebase"}
 _PART_OF_SHA = re.compile(r"[0-9a-f]{4,64}", re.I)
 _ARGUMENT = re.compile(r"(?P<name>[a-z_]{1,30})=(?P<value>.*)", re.I | re.A | re.S)
 _BUDGET = re.compile(r"\$?(\d{1,4}(?:\.\d{1,2})?)", re.A)
@@ -176,13 +185,15 @@ class Command(Value):
     probably meant, `problem` a sentence about invalid arguments, `several` the names of up to
     five commands if the comment holds more than one.
 
-    `sha` is the full, lower-case SHA given to `accept` or `trust`, or empty.
+    `sha` is the full, lower-case SHA given to `accept`, `merge` or `trust`, or empty; `method` the
+    one given to `merge`.
     """
 
     name: Name
     task: str
     arguments: Arguments = Arguments()
     sha: str = ""
+    method: MergeMethod | None = None
     near: str = ""
     problem: str = ""
     several: tuple[str, ...] = ()
@@ -251,11 +262,13 @@ def _read(line: str, following: list[str]) -> Command:
         # "fix the rounding" is a task, with a task's arguments.
         takes = COMMANDS["work"] if spec.name == "fix" and words else spec
         arguments = _arguments(takes, given)
+        method, words = _method(spec, words)
         sha = _commit(spec, words)
     except _ArgumentError as error:
         return command.model_copy(update={"problem": str(error)})
     near = _near(words[0].bare) if spec.name == "work" and len(words) == 1 else ""
-    return command.model_copy(update={"arguments": arguments, "sha": sha, "near": near})
+    read = {"arguments": arguments, "sha": sha, "method": method, "near": near}
+    return command.model_copy(update=read)
 
 
 def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word]]:
@@ -263,7 +276,7 @@ def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word
     given, words = _leading_arguments(words)
     trailing, words = _trailing_arguments(words)
     # "stop it, please" is "stop"; "fix it" is a task, as every sentence with "fix" is.
-    meant = [word for word in words if word.bare not in _FILLERS]
+    meant = _without_fillers(words)
     if meant and meant[0].bare in COMMANDS and meant[0].bare != "fix":
         alone = not _leading_arguments(meant[1:])[1]
         words = meant if alone else words
@@ -274,12 +287,26 @@ def _taken_apart(words: list[_Word]) -> tuple[CommandSpec, list[str], list[_Word
     behind, rest = _leading_arguments(words[1:])
     if spec.name == "fix" and rest and not behind:
         return spec, [*given, *trailing], words
+    if spec.name == "merge" and _names_merge(rest):
+        return spec, [*given, *behind, *trailing], _without_fillers(rest)
     is_commit = len(rest) == 1 and (
         spec.name == "trust" or (spec.name == "accept" and _PART_OF_SHA.fullmatch(rest[0].bare))
     )
     if spec.takes_task or not rest or is_commit:
         return spec, [*given, *behind, *trailing], rest
     return COMMANDS["work"], [*given, *trailing], words
+
+
+def _without_fillers(words: list[_Word]) -> list[_Word]:
+    return [word for word in words if word.bare not in _FILLERS]
+
+
+def _names_merge(words: list[_Word]) -> bool:
+    """Whether these words name a method or a commit; "merge the two helpers" is work."""
+    return all(
+        word.bare in _METHODS or _PART_OF_SHA.fullmatch(word.bare)
+        for word in _without_fillers(words)
+    )
 
 
 def _leading_arguments(words: list[_Word]) -> tuple[list[str], list[_Word]]:
@@ -370,18 +397,36 @@ _READ: Mapping[str, Callable[[str], object]] = {
 }
 
 
+def _method(spec: CommandSpec, words: list[_Word]) -> tuple[MergeMethod | None, list[_Word]]:
+    """The method that `merge` names, and the other words. Raises _ArgumentError for several."""
+    if spec.name != "merge":
+        return None, words
+    methods = [_METHODS[word.bare] for word in words if word.bare in _METHODS]
+    others = [word for word in words if word.bare not in _METHODS]
+    if len(methods) > 1 or len(others) > 1:
+        raise _ArgumentError(_MERGE_TAKES)
+    return (methods[0] if methods else None), others
+
+
+_MERGE_TAKES = (
+    "`/honk merge` takes one method (`squash`, `rebase` or `merge`) and one full SHA of a commit."
+)
+
+
 def _commit(spec: CommandSpec, words: Sequence[_Word]) -> str:
     """Require the full SHA: someone could craft another commit with the same prefix.
 
-    `accept` may stand alone: then it means the newest verdict. `trust` may not, and says so itself.
-    Raises _ArgumentError.
+    `accept` and `merge` may stand alone: then they mean the newest verdict. `trust` may not, and
+    says so itself. Raises _ArgumentError.
     """
-    if spec.name not in ("accept", "trust") or not words:
+    if spec.name not in ("accept", "merge", "trust") or not words:
         return ""
     if _SHA.fullmatch(words[0].bare):
         return words[0].bare
     if spec.name == "accept":
         raise _ArgumentError("`/honk accept` takes the full SHA of a commit, or nothing.")
+    if spec.name == "merge":
+        raise _ArgumentError(_MERGE_TAKES)
     return ""
 
 

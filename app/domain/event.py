@@ -29,6 +29,7 @@ ACTED_ON = frozenset(
         ("pull_request", "edited"),
         ("pull_request", "synchronize"),
         ("pull_request", "closed"),
+        ("pull_request", "dequeued"),
         ("pull_request_review", "submitted"),
         ("pull_request_review", "edited"),
         ("pull_request_review", "dismissed"),
@@ -267,12 +268,14 @@ class IssueCommentEvent(BaseEvent, frozen=True, kw_only=True):
 
 
 class PullRequestEvent(BaseEvent, frozen=True, kw_only=True):
-    """`pull_request`; `label` is there for the actions about one, `changes` for an edit."""
+    """`pull_request`; `label` is there for the actions about one, `changes` for an edit, `reason`
+    when a merge queue has removed it."""
 
     sender: AccountPayload = GHOST
     pull_request: PullRequestPayload
     label: LabelPayload | None = None
     changes: Changes | None = None
+    reason: _Text | None = None
 
 
 class PullRequestReviewEvent(BaseEvent, frozen=True, kw_only=True):

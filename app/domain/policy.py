@@ -253,8 +253,8 @@ class Policy(_Keys):
     auto_fix_ci: int = Field(1, ge=0, le=10)
     """How many times Honk automatically fixes failing CI on its own pull requests."""
     preview: PreviewPolicy | None = None
-    merge: Literal["never", "on-command"] = "never"
-    """Whether a command can merge Honk's pull requests."""
+    merge: Literal["never", "on-command"] = "on-command"
+    """Whether someone with write access can merge a pull request with `/honk merge`."""
     control_room: bool = False
     """Whether campaigns across repositories can start here."""
     engine: _Line | None = None
@@ -271,7 +271,7 @@ class Policy(_Keys):
         return self.verify if isinstance(self.verify, CiPolicy) else None
 
 
-NOT_BUILT_YET = ("preview", "merge", "control_room")
+NOT_BUILT_YET = ("preview", "control_room")
 """Keys that accept only their default so far. Remove a key from here when it is implemented."""
 
 

@@ -94,6 +94,7 @@ SignalKind = Literal[
     "merge_group",
     "approvals",
     "deployment",
+    "dequeued",
 ]
 
 _MERGE_QUEUE_PULL = re.compile(r"/pr-([1-9][0-9]{0,17})-[0-9a-f]{40,64}\Z")
@@ -181,7 +182,8 @@ class Signal(Value):
     "failed": the checks of another App failed at `head_sha`. "pushed": a person pushed `head_sha`
     to one of Honk's pull requests, `number`. "head": the pull request `number` of anyone else has
     another head, or another target branch. "merge_group": a merge queue asks for checks of
-    `merge_group`, or has removed it (`action`). "closed": `number` was closed, merged or deleted;
+    `merge_group`, or has removed it (`action`). "dequeued": a merge queue has removed the pull
+    request `number`; `action` is GitHub's reason. "closed": `number` was closed, merged or deleted;
     `action` says which. "approvals": the approvals of the pull request `number`, or of all at
     `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
     "deployment": somebody's CI or host reported on a deployment of `head_sha`, in a status with the
@@ -488,6 +490,8 @@ def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Sig
     pull = payload.pull_request
     if payload.action == "closed":
         return _closed(payload, pull)
+    if payload.action == "dequeued":
+        return _dequeued(payload)
     if _is_ours(payload.sender, app):
         return Ignored("this App is the sender")
     if payload.action == "ready_for_review":
@@ -503,6 +507,14 @@ def _from_pull_request(payload: event.PullRequestEvent, app: AppIdentity) -> Sig
     again = "" if payload.action == "opened" else f":{payload.action}:{pull.updated_at}"
     what = f"{pull.number}:{pull.head.sha}{again}"
     return _signal(payload, "head", what, number=pull.number, head_sha=pull.head.sha)
+
+
+def _dequeued(payload: event.PullRequestEvent) -> Signal:
+    pull, reason = payload.pull_request, (payload.reason or "")[:100]
+    what = f"{pull.number}:{pull.head.sha}:{reason}:{pull.updated_at}"
+    return _signal(
+        payload, "dequeued", what, number=pull.number, head_sha=pull.head.sha, action=reason
+    )
 
 
 def _has_other_base(payload: event.PullRequestEvent) -> bool:

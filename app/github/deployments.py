@@ -6,6 +6,7 @@ https://docs.github.com/en/rest/deployments/deployments
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
@@ -48,6 +49,23 @@ async def reported(client: RepositoryClient, sha: CommitSha) -> tuple[Reported, 
             newest[wire.environment] = wire
     chosen = sorted(newest.values(), key=lambda one: -one.id)[:_MOST_ENVIRONMENTS]
     found = await asyncio.gather(*(_newest_status(client, each) for each in chosen))
+    return tuple(found)
+
+
+async def deployed_to(
+    client: RepositoryClient, sha: CommitSha, environments: Sequence[str]
+) -> tuple[str, ...]:
+    """Those of the environments to which the newest deployment of the commit succeeded.
+
+    Needs deployments: read.
+    """
+    found = []
+    for name in dict.fromkeys(environments):
+        query: dict[str, str | int] = {"sha": sha, "environment": name, "per_page": 100}
+        listed = (await client.get(_DEPLOYMENTS, query=query)).read(list[_DeploymentWire])
+        newest = max(listed, key=lambda one: one.id, default=None)
+        if newest and (await _newest_status(client, newest)).state == "success":
+            found.append(name)
     return tuple(found)
 
 

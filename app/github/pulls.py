@@ -42,7 +42,8 @@ class PullRequest(Value):
     `head_repo` is None if the fork was deleted. `mergeable` is None while GitHub computes it in the
     background, and in results of lists; `mergeable_state` is GitHub's value (`clean`, `dirty`,
     `blocked`, `behind`, `unstable`, `draft`, `unknown`). `maintainer_can_modify` is whether people
-    with write access here may push to a fork's branch; an App's token may not. `created` is whether
+    with write access here may push to a fork's branch; an App's token may not. `merge_commit` is
+    the commit on the base branch when it is merged. `created` is whether
     this call opened it. `draft_refused`: a draft was requested but the repository's plan has none,
     so it is a regular one with `NOT_READY` in its title.
     """
@@ -66,6 +67,7 @@ class PullRequest(Value):
     maintainer_can_modify: bool
     mergeable: bool | None
     mergeable_state: str
+    merge_commit: CommitSha | None = None
     created: bool = False
     draft_refused: bool = False
 
@@ -607,12 +609,12 @@ def _pull_request(wire: _PullWire, draft_wanted: bool = False) -> PullRequest:
         maintainer_can_modify=wire.maintainer_can_modify,
         mergeable=wire.mergeable,
         mergeable_state=wire.mergeable_state,
+        merge_commit=_merge_commit(wire),
         draft_refused=draft_wanted and not wire.draft and wire.title.startswith(NOT_READY),
     )
 
 
 def _listed(wire: _PullWire) -> ListedPull:
-    merged = wire.merge_commit_sha if wire.merged_at else None
     state: Literal["open", "closed"] = "open" if wire.state == "open" else "closed"
     return ListedPull(
         number=wire.number,
@@ -625,8 +627,14 @@ def _listed(wire: _PullWire) -> ListedPull:
         head_sha=commit_sha(wire.head.sha),
         base_ref=wire.base.ref,
         base_sha=commit_sha(wire.base.sha),
-        merge_commit=commit_sha(merged) if merged else None,
+        merge_commit=_merge_commit(wire),
     )
+
+
+def _merge_commit(wire: _PullWire) -> CommitSha | None:
+    """Before the merge, the field is GitHub's test merge."""
+    merged = wire.merge_commit_sha if wire.merged_at else None
+    return commit_sha(merged) if merged else None
 
 
 def _refuses_drafts(answer: ApiResponse) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.domain import sanitize
+from app.domain.check_names import TESTS_CHECK as TESTS_CHECK
 from app.domain.ci import VERIFIER as CI
 from app.domain.flag import Flag
 from app.domain.report import (
@@ -22,9 +23,6 @@ from app.messages.formatting import (
 from app.messages.outcome import outcome_headline, result_line
 
 SUMMARY_LIMIT = 65_535
-
-
-TESTS_CHECK = "honk / tests"
 
 
 RUN_CHECK = "honk / run"

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from app.domain import sanitize
 from app.domain.approvals import Doubt, NotCounted, Standing, Why
+from app.domain.check_names import REVIEW_CHECK as REVIEW_CHECK
 from app.domain.values import CommitSha, short
 from app.messages.formatting import sentence
-
-REVIEW_CHECK = "honk / review"
 
 _SHOWN = 20
 """People listed in each list."""

@@ -202,8 +202,8 @@ def validation_error(services: Services, trigger: Trigger) -> tuple[str, str] | 
     model = said.arguments.model
     if model and services.model_named(model) is None:
         return messages.refusals.unknown_model(model, services.model_id, services.model_id_max)
-    # `accept` and `trust` name the exact commit to give them.
-    if said.problem and said.name not in ("accept", "trust"):
+    # `accept`, `merge` and `trust` name the exact commit to give them.
+    if said.problem and said.name not in ("accept", "merge", "trust"):
         return said.problem, "`/honk help` lists the commands."
     if said.near:
         return messages.refusals.did_you_mean(said.near)

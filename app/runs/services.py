@@ -46,6 +46,7 @@ from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
+from app.store.merges import Merges
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
 from app.store.previews import Previews
@@ -78,6 +79,17 @@ READ_DEPLOYMENTS = {"deployments": "read", "metadata": "read"}
 READ_REPORT = {**READ_PULLS, "checks": "read"}
 REVIEW_CHECK = {**READ_PULLS, "checks": "write"}
 WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
+MERGE = {
+    # Closing issues by keyword needs the right to close them.
+    "issues": "write",
+    "contents": "write",
+    "pull_requests": "write",
+    "checks": "read",
+    "statuses": "read",
+    "metadata": "read",
+}
+MERGE_QUEUE = {**MERGE, "merge_queues": "write"}
+MERGE_DEPLOYED = {**MERGE, "deployments": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
 
@@ -279,6 +291,7 @@ class Services:
     signing_key: SigningKey
     acceptances: Acceptances
     previews: Previews
+    merges: Merges
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors

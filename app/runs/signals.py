@@ -24,6 +24,7 @@ from app.runs import (
     dispatch,
     durable,
     intake,
+    merge_watch,
     pending,
     previews,
     review_check,
@@ -56,6 +57,8 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
     services.github.know(signal.repository, signal.repository_id)
     found = ResolveResult()
     try:
+        if signal.kind == "dequeued" or signal.action in merge_watch.ACTIONS:
+            await durable.step("watch merge", NoResult, lambda: _watch_merge(services, signal))
         if signal.kind == "approvals":
             await durable.step(
                 "check approvals", NoResult, lambda: _check_approvals(services, signal)
@@ -66,7 +69,7 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
             await durable.step(
                 "update previews", NoResult, lambda: _update_previews(services, signal)
             )
-        else:
+        elif signal.kind != "dequeued":
             found = await durable.step("resolve", ResolveResult, lambda: _resolve(services, signal))
     except (UserError, InternalError) as problem:
         await pending.defer(services, signal, problem)
@@ -75,10 +78,15 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
         # The trigger has the signal's id, so this also clears the signal's pending entry.
         await dispatch.dispatch(services, found.trigger, tries)
         return
-    if signal.kind not in ("approvals", "closed", "deployment"):
+    if signal.kind not in ("approvals", "closed", "deployment", "dequeued"):
         log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
         await pending.mark_handled(services, signal)
+
+
+async def _watch_merge(services: Services, signal: Signal) -> NoResult:
+    await merge_watch.on_signal(services, signal)
+    return NoResult()
 
 
 async def _check_approvals(services: Services, signal: Signal) -> NoResult:

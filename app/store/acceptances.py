@@ -85,6 +85,19 @@ class Acceptances:
         )
         return await self._verdict(query)
 
+    async def posted(self, repo: RepoName, number: int) -> list[PostedVerdict]:
+        """The pull request's last verdicts, newest first: at most twenty."""
+        query = (
+            sa.select(posted_verdicts)
+            .where(_is(posted_verdicts, repo, number))
+            .order_by(posted_verdicts.c.posted_at.desc())
+            .limit(20)
+        )
+        rows = await self._database.run(
+            lambda connection: connection.execute(query).mappings().all()
+        )
+        return [_verdict(row) for row in rows]
+
     async def of_commit(self, repo: RepoName, number: int, sha: CommitSha) -> PostedVerdict | None:
         """The verdict on one commit of the pull request."""
         query = sa.select(posted_verdicts).where(
@@ -153,21 +166,23 @@ class Acceptances:
         found = await self._database.run(
             lambda connection: connection.execute(query).mappings().one_or_none()
         )
-        if found is None:
-            return None
-        return PostedVerdict(
-            number=found["number"],
-            sha=found["commit_sha"],
-            tree=found["tree"],
-            base_tree=found["base_tree"],
-            run=found["run_id"],
-            attempt=found["attempt"],
-            check_run=found["check_run_id"],
-            kind=VerdictKind(found["kind"]),
-            title=found["title"],
-            held_by=found["held_by"],
-            unfinished=found["unfinished"],
-        )
+        return None if found is None else _verdict(found)
+
+
+def _verdict(row: sa.RowMapping) -> PostedVerdict:
+    return PostedVerdict(
+        number=row["number"],
+        sha=row["commit_sha"],
+        tree=row["tree"],
+        base_tree=row["base_tree"],
+        run=row["run_id"],
+        attempt=row["attempt"],
+        check_run=row["check_run_id"],
+        kind=VerdictKind(row["kind"]),
+        title=row["title"],
+        held_by=row["held_by"],
+        unfinished=row["unfinished"],
+    )
 
 
 def _row(repo: RepoName, number: int, sha: CommitSha) -> dict[str, Any]:

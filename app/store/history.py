@@ -10,6 +10,7 @@ from app.store.schema import (
     flaky_tests,
     images,
     marks,
+    merges,
     messages,
     posted_verdicts,
     previews,
@@ -73,5 +74,6 @@ def _forget_shared_rows(connection: sa.Connection, before: float) -> None:
     connection.execute(sa.delete(acceptances).where(acceptances.c.accepted_at < before))
     connection.execute(sa.delete(previews).where(previews.c.updated_at < before))
     connection.execute(sa.delete(flaky_tests).where(flaky_tests.c.seen_at < before))
+    connection.execute(sa.delete(merges).where(merges.c.changed_at < before))
     # A write budget untouched for this long is full, like a new one.
     connection.execute(sa.delete(writes).where(writes.c.updated_at < before))

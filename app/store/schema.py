@@ -179,6 +179,20 @@ acceptances = sa.Table(
     sa.Column("accepted_at", sa.Float, nullable=False),
 )
 
+# The last request to merge each pull request.
+merges = sa.Table(
+    "merges",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("commit_sha", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("trigger_id", sa.String(200), nullable=False),
+    # By GitHub's clock; `changed_at` is by ours.
+    sa.Column("asked_at", sa.Float, nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
+)
+
 # Tests that passed and failed on the same commit.
 flaky_tests = sa.Table(
     "flaky_tests",

@@ -31,6 +31,7 @@ from app.store.attestations import Attestations
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
+from app.store.merges import Merges
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
 from app.store.previews import Previews
@@ -129,6 +130,7 @@ def services(
             signing_key=signing_key(1),
             acceptances=Acceptances(database),
             previews=Previews(database),
+            merges=Merges(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),
             mirrors=mirrors,

@@ -9,12 +9,22 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import merge_rules
 from .accounts import User
 from .api import Call
 from .conversation import issue_page
 from .git import SimulatedCommit
 from .heads import closing_numbers
-from .rules import check_states, mergeable_state, merged_tree
+from .merge_rules import opinions
+from .rules import (
+    CheckState,
+    branch_rules,
+    check_states,
+    may_bypass,
+    mergeable_state,
+    merged_tree,
+    needs_of,
+)
 from .shapes import html_url, moment, node_id
 from .world import (
     Edit,
@@ -260,9 +270,15 @@ def pull_object(call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest) -
         "repository": lambda _: repository_object(call, call.repository),
         "maintainerCanModify": pull.maintainer_can_modify,
         "isInMergeQueue": pull.queued is not None,
+        "isMergeQueueEnabled": lambda _: _has_queue(call, pull),
+        "mergeQueueEntry": lambda _: _queue_entry(call, pull),
+        "mergeCommit": _oid(pull.merge_commit_sha) if pull.merged_at else None,
+        "viewerCanMergeAsAdmin": may_bypass(call.world, call.repository, pull.base, call.user),
         "mergeable": lambda _: _mergeable(call, pull),
         "mergeStateStatus": lambda _: _merge_state(call, issue, pull),
-        "reviewDecision": _decision(call.repository, pull),
+        "reviewDecision": lambda _: _decision(call, pull),
+        "latestOpinionatedReviews": lambda arguments: _opinions(call, issue, pull, arguments),
+        "reviewRequests": lambda arguments: _requests(call, pull, arguments),
         "statusCheckRollup": _rollup(call, pull),
         "autoMergeRequest": _auto_merge(call, pull),
         "reviews": connection(
@@ -349,25 +365,110 @@ async def _merge_state(call: Call, issue: SimulatedIssue, pull: SimulatedPullReq
     return (await mergeable_state(call.world, call.repository, issue, pull)).upper()
 
 
-def _decision(repository: Repository, pull: SimulatedPullRequest) -> str | None:
-    words = {
-        review.author: review.state
-        for review in pull.reviews
-        if review.state in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED")
-        and repository.allows(review.author, "write")
+async def _decision(call: Call, pull: SimulatedPullRequest) -> str | None:
+    """Null where no review is required."""
+    world, repository = call.world, call.repository
+    given = {one.state for one in opinions(repository, pull).values()}
+    wanted = [one.reviews for one in needs_of(world, repository, pull.base, None) if one.reviews]
+    rules = branch_rules(world, repository, pull.base)
+    reviews = [pair for pair in rules if pair[1]["type"] == "pull_request"]
+    missing = await merge_rules.missing(repository, pull, reviews)
+    if "CHANGES_REQUESTED" in given:
+        return "CHANGES_REQUESTED"
+    approvals = [one for one in opinions(repository, pull).values() if one.state == "APPROVED"]
+    if missing or len(approvals) < max(wanted, default=0):
+        return "REVIEW_REQUIRED"
+    return "APPROVED" if wanted or approvals else None
+
+
+def _opinions(
+    call: Call, issue: SimulatedIssue, pull: SimulatedPullRequest, arguments: Json
+) -> Json:
+    only = bool(arguments.get("writersOnly"))
+    found = list(opinions(call.repository, pull, writers_only=only).values())
+    page: Json = connection(
+        "PullRequestReview", found, lambda one: review_object(call, issue, one)
+    )(arguments)
+    return page
+
+
+async def _requests(call: Call, pull: SimulatedPullRequest, arguments: Json) -> Json:
+    """Requested reviews; where code owners must review, GitHub requests theirs by itself."""
+    world, repository = call.world, call.repository
+    wanted = any(
+        (rule.get("parameters") or {}).get("require_code_owner_review")
+        for _, rule in branch_rules(world, repository, pull.base)
+    )
+    owners = await merge_rules.code_owners(repository, pull) if wanted else set()
+    reviewed = {one.author for one in pull.reviews if one.state != "PENDING"}
+    asked = dict.fromkeys(pull.reviewers, False)
+    for login in sorted(owners):
+        user = world.users.get(login)
+        if user is not None and user not in reviewed:
+            asked[user] = True
+    page: Json = connection(
+        "ReviewRequest",
+        list(asked.items()),
+        lambda pair: {
+            "__typename": "ReviewRequest",
+            "asCodeOwner": pair[1],
+            "requestedReviewer": actor_object(call, pair[0]),
+        },
+    )(arguments)
+    return page
+
+
+def _has_queue(call: Call, pull: SimulatedPullRequest) -> bool:
+    needs = needs_of(call.world, call.repository, pull.base, None)
+    return any(one.queue is not None for one in needs)
+
+
+def _queue_entry(call: Call, pull: SimulatedPullRequest) -> Json | None:
+    entry = pull.queued
+    if entry is None:
+        return None
+    return {
+        "__typename": "MergeQueueEntry",
+        "id": node_id("MQE", entry.id),
+        "enqueuedAt": moment(entry.enqueued_at),
+        "state": "AWAITING_CHECKS",
     }
-    for state in ("CHANGES_REQUESTED", "APPROVED"):
-        if state in words.values():
-            return state
-    return None
+
+
+def _oid(sha: str | None) -> Json:
+    return {"__typename": "Commit", "oid": sha}
 
 
 def _rollup(call: Call, pull: SimulatedPullRequest) -> Json | None:
-    states = {one.state for one in check_states(call.world, call.repository, pull.head_sha)}
+    found = check_states(call.world, call.repository, pull.head_sha)
+    states = {one.state for one in found}
     if not states:
         return None
     worst = next((_ROLLUP[state] for state in _ROLLUP if state in states), "SUCCESS")
-    return {"__typename": "StatusCheckRollup", "state": worst}
+    contexts = connection("StatusCheckRollupContext", found, lambda one: _context(call, pull, one))
+    return {"__typename": "StatusCheckRollup", "state": worst, "contexts": contexts}
+
+
+def _context(call: Call, pull: SimulatedPullRequest, one: CheckState) -> Json:
+    needs = needs_of(call.world, call.repository, pull.base, None)
+    required = any(
+        check.context == one.context and check.app_id in (None, -1, one.app_id)
+        for each in needs
+        for check in each.checks
+    )
+    state = {"failure": "FAILURE", "pending": "PENDING"}.get(one.state, "SUCCESS")
+    if one.app_id is None:
+        named = {"__typename": "StatusContext", "context": one.context, "state": state}
+        return named | {"isRequired": lambda _: required}
+    app = {"__typename": "App", "databaseId": one.app_id}
+    return {
+        "__typename": "CheckRun",
+        "name": one.context,
+        "status": "IN_PROGRESS" if one.state == "pending" else "COMPLETED",
+        "conclusion": None if one.state == "pending" else state,
+        "isRequired": lambda _: required,
+        "checkSuite": {"__typename": "CheckSuite", "app": app},
+    }
 
 
 def _auto_merge(call: Call, pull: SimulatedPullRequest) -> Json | None:

@@ -40,6 +40,7 @@ from .world import (
     ReviewThread,
     SimulatedComment,
     SimulatedIssue,
+    SimulatedPullRequest,
     SimulatedReview,
 )
 
@@ -190,14 +191,18 @@ def _may_speak(call: Call) -> bool:
 # -- auto-merge and the queue
 
 
-async def enable_auto_merge(call: Call, arguments: Json) -> Json:
-    given = arguments["input"]
-    issue, pull = find_pull(call, given["pullRequestId"])
-    need(call, "pull_requests:write", "contents:write")
+def _check_head(given: Json, pull: SimulatedPullRequest) -> None:
     expected = given.get("expectedHeadOid")
     if expected is not None and expected != pull.head_sha:
         words = f"Head sha didn't match expected: {expected}"
         raise GraphQlError("UNPROCESSABLE", words)
+
+
+async def enable_auto_merge(call: Call, arguments: Json) -> Json:
+    given = arguments["input"]
+    issue, pull = find_pull(call, given["pullRequestId"])
+    need(call, "pull_requests:write", "contents:write")
+    _check_head(given, pull)
     method = (given.get("mergeMethod") or "MERGE").lower()
     title, text = given.get("commitHeadline"), given.get("commitBody")
     order = AutoMerge(call.user, method, title, text)
@@ -225,7 +230,8 @@ def _pull_payload(call: Call, mutation: str, given: Json, issue: SimulatedIssue)
 async def enqueue(call: Call, arguments: Json) -> Json:
     given = arguments["input"]
     issue, pull = find_pull(call, given["pullRequestId"])
-    need(call, "pull_requests:write", "contents:write")
+    need(call, "pull_requests:write", "contents:write", "merge_queues:write")
+    _check_head(given, pull)
     entry = await merge_queue.enqueue(call.world, call.repository, issue, pull, call.user)
     shape = {
         "__typename": "MergeQueueEntry",

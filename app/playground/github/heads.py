@@ -102,7 +102,7 @@ async def _follow_heads(
             add_event(world, issue, "head_ref_deleted", actor)
             close(world, base, issue, actor)
             continue
-        pull.head_sha = new
+        pull.head_sha, pull.last_pusher = new, actor
         await measure(base, issue, pull)
         await threads.follow_push(base.git, pull)
         world.touch(issue)
@@ -127,7 +127,10 @@ def _end_promises(
         reason = "Head branch was pushed to by a user without write access"
         auto_merge.disable(world, repository, issue, pull, actor, reason)
     protection = rules.protection_of(repository, pull.base)
-    stale = protection is not None and protection.dismiss_stale
+    stale = (protection is not None and protection.dismiss_stale) or any(
+        (rule.get("parameters") or {}).get("dismiss_stale_reviews_on_push")
+        for _, rule in rules.branch_rules(world, repository, pull.base)
+    )
     for review in pull.reviews if stale else ():
         if review.state == "APPROVED":
             words = "The approval is of an older head"

@@ -5,6 +5,7 @@ Outside contract: https://docs.github.com/rest/pulls/pulls#merge-a-pull-request
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from . import merge_queue
@@ -17,9 +18,17 @@ from .git import ZERO, SimulatedCommit
 from .heads import finish_merge, move_ref, moved
 from .pulls import find_pull
 from .refusals import Refusal, no_permission, not_found
-from .rules import is_behind, is_protected, merged_tree, needs_of, refuse, unmet
+from .rules import check_landing, is_behind, is_protected, merged_tree, needs_of, refuse, unmet
 from .shapes import html_url
-from .world import AutoMerge, Repository, SimulatedIssue, SimulatedPullRequest, World
+from .world import (
+    AutoMerge,
+    Json,
+    MergeJob,
+    Repository,
+    SimulatedIssue,
+    SimulatedPullRequest,
+    World,
+)
 
 METHODS = ("merge", "squash", "rebase")
 _NOT_ALLOWED = {
@@ -125,6 +134,7 @@ class Landing:
     async def _land(self, sha: str) -> None:
         world, repository, ref = self.world, self.repository, f"refs/heads/{self.pull.base}"
         base = await repository.git.ref(ref) or ""
+        check_landing(world, repository, self.user, ref, base, sha)
         if not await repository.git.update_ref(ref, sha, base):
             raise Refusal(409, "Base branch was modified. Review and try the merge again.")
         finish_merge(world, repository, self.issue, self.pull, self.user, sha, closes=self.closes)
@@ -159,6 +169,7 @@ async def settle(world: World) -> None:
     """Merge or queue pull requests with auto-merge that may be merged now."""
     for repository in list(world.repositories.values()):
         for issue, pull in repository.pulls():
+            await _run_jobs(world, repository, issue, pull)
             order = pull.auto_merge
             if order is None or issue.state != "open" or pull.queued or pull.draft:
                 continue
@@ -210,14 +221,7 @@ async def merge(call: Call) -> Answer:
     issue, pull = find_pull(call)
     expected = call.optional("sha", str)
     method = call.choice("merge_method", METHODS) or "merge"
-    if expected is not None and expected != pull.head_sha:
-        raise Refusal(409, "Head branch was modified. Review and try the merge again.")
-    if issue.state != "open":
-        raise Refusal(405, "Pull Request is not mergeable")
-    if pull.draft:
-        raise Refusal(405, "Pull Request is still a draft")
-    await _check_requirements(call, pull, method)
-    closes = call.actor.kind != "installation" or has_permission(call.actor, "issues:write")
+    await _check_requirements(call.world, call.repository, issue, pull, call.user, method, expected)
     landing = Landing(
         call.world,
         call.repository,
@@ -227,21 +231,124 @@ async def merge(call: Call) -> Answer:
         method,
         call.optional("commit_title", str),
         call.optional("commit_message", str),
-        closes,
+        _may_close(call),
     )
     sha = await landing.run()
     body = {"sha": sha, "merged": True, "message": "Pull Request successfully merged"}
     return Answer(200, body)
 
 
-async def _check_requirements(call: Call, pull: SimulatedPullRequest, method: str) -> None:
-    world, repository = call.world, call.repository
+def _may_close(call: Call) -> bool:
+    return call.actor.kind != "installation" or has_permission(call.actor, "issues:write")
+
+
+async def _check_requirements(
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    user: User,
+    method: str,
+    expected: str | None,
+) -> None:
+    if expected is not None and expected != pull.head_sha:
+        raise Refusal(409, "Head branch was modified. Review and try the merge again.")
+    if issue.state != "open":
+        raise Refusal(405, "Pull Request is not mergeable")
+    if pull.draft:
+        raise Refusal(405, "Pull Request is still a draft")
     if await merged_tree(repository, pull) is None:
         raise Refusal(405, "Pull Request is not mergeable")
-    refuse(await unmet(world, repository, pull, call.user, method), 405)
-    needs = needs_of(world, repository, pull.base, call.user)
+    refuse(await unmet(world, repository, pull, user, method), 405)
+    needs = needs_of(world, repository, pull.base, user)
     if any(one.strict for one in needs) and await is_behind(repository, pull):
         raise Refusal(405, "Head branch is out of date. Update it and try the merge again.")
+
+
+_ACTIONS = ("default", "direct_merge", "merge_queue")
+
+
+async def merge_async(call: Call) -> Answer:
+    """Accept a merge, which runs a little later: only then are the rules looked at."""
+    issue, pull = find_pull(call)
+    method = call.choice("merge_method", METHODS) or "merge"
+    action = call.choice("merge_action", _ACTIONS) or "default"
+    if pull.merged_at is not None:
+        details = {"message": "Pull request is already merged.", "sha": pull.merge_commit_sha}
+        return Answer(200, {"status": "merged", "details": details})
+    if pull.queued is not None:
+        words = "Pull request is already in the merge queue."
+        return Answer(200, {"status": "enqueued", "details": {"message": words}})
+    if issue.state != "open":
+        return Answer(400, _failed("Pull request is closed."))
+    waiting = next((one for one in pull.merge_jobs.values() if one.result is None), None)
+    if waiting is not None:
+        words = "A merge request already exists for this pull request."
+        return Answer(409, _pending(waiting, words))
+    job = MergeJob(
+        str(uuid.uuid4()),
+        call.user,
+        method,
+        action,
+        call.optional("sha", str) or pull.head_sha,
+        call.optional("commit_title", str),
+        call.optional("commit_message", str),
+        _may_close(call),
+    )
+    pull.merge_jobs[job.uuid] = job
+    return Answer(202, _pending(job, "Merge request enqueued."))
+
+
+async def merge_result(call: Call) -> Answer:
+    _, pull = find_pull(call)
+    job = pull.merge_jobs.get(call.params["uuid"])
+    if job is None:
+        raise not_found()
+    return Answer(200, job.result or _pending(job, "Merge request is in progress."))
+
+
+def _pending(job: MergeJob, words: str) -> Json:
+    details = {
+        "message": words,
+        "uuid": job.uuid,
+        "merge_method": job.method,
+        "merge_action": job.action,
+        "expected_head_sha": job.sha,
+    }
+    return {"status": "pending", "details": details}
+
+
+def _failed(words: str) -> Json:
+    return {"status": "failed", "details": {"message": words}}
+
+
+async def _run_jobs(
+    world: World, repository: Repository, issue: SimulatedIssue, pull: SimulatedPullRequest
+) -> None:
+    for job in [one for one in pull.merge_jobs.values() if one.result is None]:
+        try:
+            job.result = await _run_job(world, repository, issue, pull, job)
+        except Refusal as refusal:
+            job.result = _failed(refusal.message)
+
+
+async def _run_job(
+    world: World,
+    repository: Repository,
+    issue: SimulatedIssue,
+    pull: SimulatedPullRequest,
+    job: MergeJob,
+) -> Json:
+    queue = merge_queue.rule_of(world, repository, pull)
+    if job.action == "merge_queue" or (job.action == "default" and queue is not None):
+        await merge_queue.enqueue(world, repository, issue, pull, job.user)
+        return {"status": "enqueued", "details": {"message": "Pull request is in the merge queue."}}
+    await _check_requirements(world, repository, issue, pull, job.user, job.method, job.sha)
+    sha = await Landing(
+        world, repository, issue, pull, job.user, job.method, job.title, job.message, job.closes
+    ).run()
+    words = "Pull request was merged."
+    return {"status": "merged", "details": {"message": words, "sha": sha}}
 
 
 async def update_branch(call: Call) -> Answer:
@@ -296,5 +403,7 @@ _PULL = "/repos/{owner}/{repo}/pulls/{pull_number}"
 ENDPOINTS = [
     ApiEndpoint("GET", f"{_PULL}/merge", is_merged, "pull_requests:read"),
     ApiEndpoint("PUT", f"{_PULL}/merge", merge, "contents:write", "write"),
+    ApiEndpoint("PUT", f"{_PULL}/merge-async", merge_async, "contents:write", "write"),
+    ApiEndpoint("GET", f"{_PULL}/merge-async/{{uuid}}", merge_result, "contents:read"),
     ApiEndpoint("PUT", f"{_PULL}/update-branch", update_branch, "pull_requests:write"),
 ]

@@ -269,6 +269,15 @@ def _large_files(move: RefMove, wanted: Parameters, classic: bool) -> str | None
     return _listed(f"File size must not exceed {most} MB", bad)
 
 
+FILE_RULES = frozenset(
+    {
+        "file_path_restriction",
+        "max_file_path_length",
+        "file_extension_restriction",
+        "max_file_size",
+    }
+)
+
 _CHECKS: dict[str, Callable[[RefMove, Parameters, bool], str | None]] = {
     "creation": _creation,
     "update": _update,

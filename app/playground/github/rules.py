@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import merge_rules
 from .accounts import ApiCaller, User
 from .api import Answer, ApiEndpoint, Call, has_permission
 from .forks import open_to
-from .push_rules import RefMove, Violation, applies, violations
+from .push_rules import FILE_RULES, RefMove, Violation, applies, violations
 from .refusals import Refusal, invalid_request, not_found
 from .shapes import app_shape, html_url, moment, node_id, repository_url, user_shape
 from .world import (
@@ -346,7 +347,34 @@ async def unmet(
         if needs.signatures and await _has_unsigned(repository, pull):
             texts.append("Commits must have verified signatures.")
         found += [Violation(needs.family, text) for text in texts]
-    return found
+    texts = await merge_rules.missing(
+        repository, pull, branch_rules(world, repository, pull.base, user)
+    )
+    return found + [Violation("ruleset", text) for text in texts]
+
+
+def may_bypass(world: World, repository: Repository, branch: str, user: User) -> bool:
+    """Whether the account could merge against a rule of the branch."""
+    one = protection_of(repository, branch)
+    as_admin = one is not None and not one.enforce_admins and repository.allows(user, "admin")
+    some = len(branch_rules(world, repository, branch, user))
+    return as_admin or some < len(branch_rules(world, repository, branch))
+
+
+def check_landing(
+    world: World, repository: Repository, user: User, ref: str, old: str, new: str
+) -> None:
+    """Refuse, with 405, a merge whose commit breaks a rule about messages, addresses or files."""
+    rules = [
+        rule
+        for rule in _rules_for(world, repository, user)
+        if rule["type"].endswith("_pattern") or rule["type"] in FILE_RULES
+    ]
+    git = repository.git
+    environment = git.environment() | {"GIT_DIR": str(git.path)}
+    default = f"refs/heads/{repository.default_branch}"
+    move = RefMove(ref, old, new, default, {}, frozenset(), environment)
+    refuse(violations(rules, move), 405)
 
 
 async def _has_unsigned(repository: Repository, pull: SimulatedPullRequest) -> bool:

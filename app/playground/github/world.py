@@ -174,6 +174,21 @@ class QueueEntry:
     head_sha: str
 
 
+@dataclass(eq=False)
+class MergeJob:
+    """A merge in the background. `result` is the answer's body once it has run."""
+
+    uuid: str
+    user: User
+    method: str
+    action: str
+    sha: str
+    title: str | None
+    message: str | None
+    closes: bool
+    result: Json | None = None
+
+
 @dataclass(frozen=True)
 class Size:
     """How much a pull request changes, as of its last push."""
@@ -208,6 +223,9 @@ class SimulatedPullRequest:
     threads: list[ReviewThread] = field(default_factory=list)
     auto_merge: AutoMerge | None = None
     queued: QueueEntry | None = None
+    last_pusher: User | None = None
+    merge_jobs: dict[str, MergeJob] = field(default_factory=dict)
+    """Merges that were requested to run in the background, by their UUIDs."""
 
     @property
     def review_comments(self) -> list[tuple[ReviewThread, ReviewComment]]:
@@ -334,6 +352,8 @@ class Repository:
     signed: set[str] = field(default_factory=set)
     """Commits that GitHub itself signed."""
     statuses: list[CommitStatus] = field(default_factory=list)
+    scanned: set[str] = field(default_factory=set)
+    """Commits whose scans of code and licenses have succeeded."""
     deployments: dict[int, Deployment] = field(default_factory=dict)
     ci: OtherCi | None = None
     """The CI settings for each push."""

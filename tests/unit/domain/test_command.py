@@ -211,6 +211,11 @@ def test_long_comments_take_no_time(piece: str) -> None:
         ("/honk accept it.", "accept", ""),
         ("/honk accept empty names", "work", "accept empty names"),
         ("/honk accept everything", "work", "accept everything"),
+        ("/honk merge", "merge", ""),
+        ("/honk merge it now, please.", "merge", ""),
+        ("/honk merge squash", "merge", ""),
+        ("/honk merge the two helpers", "work", "merge the two helpers"),
+        ("/honk merge main", "work", "merge main"),
         ("/honk", "work", ""),
         ("/honk work", "work", ""),
         ("/honk Work\non this", "work", "on this"),
@@ -285,12 +290,32 @@ def test_arguments(text: str, task: str, arguments: Arguments) -> None:
         ("/honk continue base=main", "it takes `model=`, `budget=`"),
         (f"/honk trust {_SHA} budget=1", "no arguments"),
         ("/honk accept 1a2b3c4", "takes the full SHA"),
+        ("/honk merge 1a2b3c4", "one full SHA"),
+        (f"/honk merge {_SHA} {_SHA}", "one full SHA"),
+        ("/honk merge squash rebase", "one method"),
+        ("/honk merge squash draft=true", "no arguments"),
         (f"/honk accept {_SHA}0", "takes the full SHA"),
         (f"/honk accept {_SHA} draft=true", "no arguments"),
     ],
 )
 def test_an_invalid_argument_is_reported(line: str, words: str) -> None:
     assert words in _read(line).problem
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "sha"),
+    [
+        ("/honk merge", None, ""),
+        ("/honk Merge Squash.", "squash", ""),
+        (f"/honk merge {_SHA}", None, _SHA),
+        (f"/honk merge rebase {_SHA}", "rebase", _SHA),
+        (f"/honk merge {_SHA.upper()} merge", "merge", _SHA),
+        (f"/honk squash {_SHA}", None, ""),
+    ],
+)
+def test_merge_names_a_method_and_a_commit(text: str, method: str | None, sha: str) -> None:
+    found = _read(text)
+    assert (found.method, found.sha, found.problem) == (method, sha, "")
 
 
 @pytest.mark.parametrize("name", ["trust", "accept"])

@@ -136,7 +136,7 @@ def test_results_of_the_repositorys_own_ci() -> None:
         ("bots: [true]", ("numeric account id",)),
         ("bots: 7", ("`bots`: expected a list",)),
         ("bots:\n- dependabot[bot]", ("line 2", "numeric account id", "api.github.com/users/")),
-        ("draft: true\nmerge: on-command", ("line 2", "`merge` is not supported yet")),
+        ("draft: true\ncontrol_room: true", ("line 2", "`control_room` is not supported yet")),
         ("preview: {path: dist}", ("`preview` is not supported yet",)),
     ],
 )
@@ -253,7 +253,8 @@ class TestSchema:
             ("verfy: []", False),
             ("budget: {minuts: 3}", False),
             ("who: everybody", False),
-            ("merge: on-command", False),
+            ("merge: on-command", True),
+            ("merge: always", False),
             ("verify: pytest", False),
             ("corrections: true", False),
             ("integrity: {block: [removed, snapshot]}", True),
