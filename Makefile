@@ -136,7 +136,7 @@ endif
 	@touch $@
 
 tests/contract/node_modules/.stamp: tests/contract/package-lock.json | system toolchains
-	@echo "Fetching GitHub's descriptions of its API (once) ..."
+	@echo "Fetching GitHub's and Slack's descriptions of their APIs (once) ..."
 	@cd tests/contract && PATH="$(CURDIR)/.cache/toolchains/node/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

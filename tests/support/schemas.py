@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import FormatChecker, ValidationError
 from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
 from referencing import Registry, Resource, Specification
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def _is_uri(value: object) -> bool:
     return not isinstance(value, str) or value == "" or bool(urlsplit(value).scheme)
 
 
-def problems(where: str, validator: Draft202012Validator, body: Json) -> Problems:
+def problems(where: str, validator: Validator, body: Json) -> Problems:
     """What is wrong with a body, each in a line that begins with `where`."""
     found = []
     for error in validator.iter_errors(body):

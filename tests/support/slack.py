@@ -20,6 +20,7 @@ from app.playground.slack import (
     SlackWorkspace,
     serve,
 )
+from tests.support.slack_contract import slack_contract
 
 QUICK_RETRIES = (0.0, 0.2, 0.5)
 """Seconds instead of Slack's none, one minute and five."""
@@ -46,8 +47,14 @@ class SlackScene:
 
 
 @asynccontextmanager
-async def open_slack(app: SlackApp | None = None) -> AsyncIterator[SlackScene]:
-    """Serve a new Slack. It delivers over Socket Mode; see `Slack.use_http` for the other way."""
+async def open_slack(
+    app: SlackApp | None = None, *, requests: bool = True
+) -> AsyncIterator[SlackScene]:
+    """Serve a new Slack. It delivers over Socket Mode; see `Slack.use_http` for the other way.
+
+    All traffic is checked against Slack's own types, and ContractError is raised at the end;
+    `requests` off leaves out what the App sends, for tests that send nonsense.
+    """
     slack = Slack.create(app)
     team = slack.add_workspace("acme")
     slack.install(team)
@@ -55,4 +62,5 @@ async def open_slack(app: SlackApp | None = None) -> AsyncIterator[SlackScene]:
     olivia = slack.add_person("olivia", team, is_admin=True)
     dev = slack.add_channel("dev", olivia, app=True)
     async with serve(slack):
-        yield SlackScene(slack, team, olivia, dev)
+        with slack_contract(slack, requests=requests):
+            yield SlackScene(slack, team, olivia, dev)

@@ -249,7 +249,7 @@ BLOCKS = Typed(
         "alert": _block(["text"], text=_text(200), level=_anything),
         "context": _block(["elements"], elements=_items(_CONTEXT, 10)),
         "divider": _block(),
-        "header": _block(["text"], text=_plain(150), level=_number),
+        "header": _block(["text"], text=_plain(150)),
         "image": _block(["alt_text"], **_IMAGE, title=_plain(2000)),
         "input": _block(
             ["label", "element"],

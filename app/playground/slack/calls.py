@@ -80,12 +80,14 @@ class SlackCall:
                 raise SlackRefusal(f"invalid_{name}_format") from None
         return value
 
-    def channel(self, *, joined: bool = False, active: bool = False) -> SlackChannel:
-        """The conversation that `channel` names. Raises SlackRefusal.
+    def channel(
+        self, channel_id: str | None = None, *, joined: bool = False, active: bool = False
+    ) -> SlackChannel:
+        """The conversation that `channel` names, or that has this id. Raises SlackRefusal.
 
         `joined`: the caller must be a member. `active`: it must not be archived.
         """
-        channel = self.visible_channel(self.text("channel"))
+        channel = self.visible_channel(self.text("channel") if channel_id is None else channel_id)
         if joined and self.user not in channel.members:
             raise SlackRefusal("not_in_channel")
         if active and channel.is_archived:

@@ -16,6 +16,10 @@ from .world import Json, SlackChannel, SlackMessage
 
 UPDATE_CHARACTERS = 4_000
 MARKDOWN_TEXT_CHARACTERS = 12_000
+_PLACE = {
+    *("ts", "thread_ts", "parent_user_id", "reply_count", "reply_users_count", "reply_users"),
+    *("latest_reply", "is_locked", "subscribed", "reactions"),
+}
 _EMOJI = re.compile(r"[a-z0-9_+'-]+(::skin-tone-[2-6])?")
 
 
@@ -51,8 +55,8 @@ def _destination(call: SlackCall) -> SlackChannel:
         return call.world.direct_message(user, call.user)
     if channel_id.startswith("#"):
         names = {one.name: one.id for one in call.world.channels.values() if one.team is call.team}
-        call.arguments["channel"] = names.get(channel_id[1:], "")
-    return call.channel(joined=True, active=True)
+        channel_id = names.get(channel_id[1:], "")
+    return call.channel(channel_id, joined=True, active=True)
 
 
 def _content(call: SlackCall) -> Json:
@@ -110,8 +114,13 @@ async def update(call: SlackCall) -> Json:
         "channel": channel.id,
         "ts": message.ts,
         "text": message.text,
-        "message": message_shape(call.world, message),
+        "message": _shown(message_shape(call.world, message)),
     }
+
+
+def _shown(shape: Json) -> Json:
+    """A message as `chat.update` gives it, without its place."""
+    return {key: value for key, value in shape.items() if key not in _PLACE}
 
 
 async def delete(call: SlackCall) -> Json:

@@ -43,8 +43,7 @@ async def complete(call: SlackCall) -> Json:
         raise invalid_arguments("missing required field: files")
     files = [_uploaded(call, one) for one in given]
     if channel_id := call.text("channel_id") or call.text("channels"):
-        call.arguments["channel"] = channel_id
-        channel = call.channel(joined=True, active=True)
+        channel = call.channel(channel_id, joined=True, active=True)
         thread_ts = posting.check_thread(channel, call.text("thread_ts") or None)
         comment, world, user = call.text("initial_comment"), call.world, call.user
         # Slack answers first; the message comes once the file is processed.

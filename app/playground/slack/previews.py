@@ -21,7 +21,7 @@ _SECONDS = 5.0
 
 
 @dataclass
-class Previews:
+class LinkPreviews:
     """Reads the links of messages that lead to this machine, and keeps what was answered."""
 
     is_on: bool = True

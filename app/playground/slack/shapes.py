@@ -93,7 +93,6 @@ def channel_shape(channel: SlackChannel, viewer: SlackUser) -> Json:
         "is_ext_shared": channel.is_ext_shared,
         "is_pending_ext_shared": channel.is_pending_ext_shared,
         "pending_shared": [],
-        "parent_conversation": None,
         "creator": channel.creator.id,
         "shared_team_ids": [channel.team.id, *(one.id for one in channel.shared_with)],
         "pending_connected_team_ids": [],

@@ -19,7 +19,7 @@ from app.playground.clock import Clock
 from .deliveries import SlackDeliveries
 from .faults import SlackFaults
 from .limits import SlackLimits
-from .previews import Previews
+from .previews import LinkPreviews
 from .refusals import SlackRefusal
 
 Json = dict[str, Any]
@@ -296,7 +296,7 @@ class SlackWorld:
         self.deliveries = SlackDeliveries(
             lambda: self.app.signing_secret, lambda: self.faults.is_away
         )
-        self.previews = Previews()
+        self.previews = LinkPreviews()
         self.teams: dict[str, SlackWorkspace] = {}
         self.users: dict[str, SlackUser] = {}
         self.channels: dict[str, SlackChannel] = {}

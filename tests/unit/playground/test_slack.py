@@ -38,7 +38,7 @@ BUTTON = {
 
 @pytest_asyncio.fixture
 async def scene() -> AsyncIterator[SlackScene]:
-    async with open_slack() as scene:
+    async with open_slack(requests=False) as scene:
         yield scene
 
 

@@ -1,0 +1,2 @@
+export * from '@slack/types';
+export * from '@slack/web-api';
