@@ -68,7 +68,7 @@ from app.store.images import Images
 from app.store.merges import Merges
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
-from app.store.previews import Previews
+from app.store.previews import PreviewStore
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -406,7 +406,7 @@ def _services(
         attestations=Attestations(database),
         signing_key=signing_key,
         acceptances=Acceptances(database),
-        previews=Previews(database),
+        previews=PreviewStore(database),
         merges=Merges(database),
         github=github,
         reconciler=reconciler,

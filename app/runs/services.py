@@ -49,7 +49,7 @@ from app.store.images import Images
 from app.store.merges import Merges
 from app.store.messages import Messages
 from app.store.pending import PendingRequests
-from app.store.previews import Previews
+from app.store.previews import PreviewStore
 from app.store.reports import Reports
 from app.store.results import ResultStore
 from app.store.runs import Runs
@@ -290,7 +290,7 @@ class Services:
     attestations: Attestations
     signing_key: SigningKey
     acceptances: Acceptances
-    previews: Previews
+    previews: PreviewStore
     merges: Merges
     github: GitHubApp
     reconciler: Reconciler

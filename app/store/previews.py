@@ -13,7 +13,7 @@ from app.store.runs import RunRow
 from app.store.schema import previews
 
 
-class Previews:
+class PreviewStore:
     """Each method is one transaction. Raises RetryableError when the database is unavailable."""
 
     def __init__(self, database: Database) -> None:

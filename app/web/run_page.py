@@ -31,7 +31,7 @@ from app.errors import RetryableError
 from app.github.people import Access, NotSignedInError
 from app.store.database import Database
 from app.store.messages import Messages, StoredMessage
-from app.store.previews import Previews
+from app.store.previews import PreviewStore
 from app.store.pulse import Pulse, pulse_of
 from app.store.reports import Reports
 from app.store.runs import RunRow, Runs
@@ -100,7 +100,7 @@ class RunPages:
         self._database = database
         self._runs = Runs(database)
         self._reports = Reports(database)
-        self._previews = Previews(database)
+        self._previews = PreviewStore(database)
         self._triggers = triggers
         self._slug = slug
         self._server_url = server_url
