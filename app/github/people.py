@@ -66,6 +66,18 @@ class UserToken:
     seconds: float
 
 
+@dataclass(frozen=True)
+class SubjectNow:
+    """An issue or pull request as it is on GitHub now. The other fields are a pull request's."""
+
+    is_open: bool
+    is_draft: bool = False
+    head_sha: str = ""
+    additions: int = 0
+    deletions: int = 0
+    changed_files: int = 0
+
+
 class _UserTokenWire(msgspec.Struct):
     access_token: str = ""
     expires_in: float = _LONGEST_LIFE
@@ -85,6 +97,23 @@ class _PermissionsWire(msgspec.Struct):
 class _ReadableRepositoryWire(msgspec.Struct):
     id: int
     permissions: _PermissionsWire | None = None
+
+
+class _HeadWire(msgspec.Struct):
+    sha: str = ""
+
+
+class _SubjectWire(msgspec.Struct):
+    state: str
+    draft: bool = False
+    head: _HeadWire | None = None
+    additions: int = 0
+    deletions: int = 0
+    changed_files: int = 0
+
+
+class _ReviewRefusalWire(msgspec.Struct):
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +175,7 @@ class People:
         if the token is no longer valid.
         """
         answer = await self._ask(f"/repos/{repo.owner}/{repo.name}", token)
-        if answer.status_code in _LIMITED and _is_a_limit(answer):
+        if _is_refused_by_limit(answer):
             raise RetryableError("GitHub's rate limit is reached.")
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise RetryableError("GitHub has a server error.")
@@ -158,6 +187,48 @@ class People:
         may = found.permissions or _PermissionsWire()
         return Access.ADMIN if may.admin else Access.WRITE if may.push else Access.READ
 
+    async def subject(
+        self, token: SecretStr, repo: RepoName, number: int, *, is_pull: bool
+    ) -> SubjectNow | None:
+        """An issue or pull request now; None where GitHub does not show it.
+
+        https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request
+        """
+        kind = "pulls" if is_pull else "issues"
+        answer = await self._ask(f"/repos/{repo.owner}/{repo.name}/{kind}/{number}", token)
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or _is_refused_by_limit(answer):
+            raise RetryableError("GitHub did not answer.")
+        if answer.status_code != httpx.codes.OK:
+            return None
+        wire = _read(answer, _SubjectWire)
+        return SubjectNow(
+            is_open=wire.state == "open",
+            is_draft=wire.draft,
+            head_sha=wire.head.sha if wire.head else "",
+            additions=wire.additions,
+            deletions=wire.deletions,
+            changed_files=wire.changed_files,
+        )
+
+    async def approve(self, token: SecretStr, repo: RepoName, number: int, sha: str) -> str:
+        """Approve exactly this commit in the user's name; GitHub's reason if it refuses.
+
+        https://docs.github.com/en/rest/pulls/reviews#create-a-review-for-a-pull-request
+        """
+        answer = await self._send(
+            "POST",
+            f"{self.api_url}/repos/{repo.owner}/{repo.name}/pulls/{number}/reviews",
+            headers=_headers(token),
+            json={"event": "APPROVE", "commit_id": sha},
+        )
+        if answer.status_code == httpx.codes.OK:
+            return ""
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise NotSignedInError("Your session with GitHub has ended.")
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or _is_refused_by_limit(answer):
+            raise RetryableError("GitHub did not answer.")
+        return _read(answer, _ReviewRefusalWire).message or "GitHub refused the review."
+
     async def forget(self, token: SecretStr) -> None:
         """Revoke the token."""
         await self._send(
@@ -168,11 +239,7 @@ class People:
         )
 
     async def _ask(self, path: str, token: SecretStr) -> httpx.Response:
-        headers = {
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {token.get_secret_value()}",
-        }
-        answer = await self._send("GET", self.api_url + path, headers=headers)
+        answer = await self._send("GET", self.api_url + path, headers=_headers(token))
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise NotSignedInError("Your session with GitHub has ended.")
         return answer
@@ -201,6 +268,17 @@ async def client_of(outgoing: Outgoing) -> AsyncIterator[httpx.AsyncClient]:
 
 
 _LIMITED = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
+
+
+def _headers(token: SecretStr) -> dict[str, str]:
+    return {
+        "Accept": "application/vnd.github+json",
+        "Authorization": f"Bearer {token.get_secret_value()}",
+    }
+
+
+def _is_refused_by_limit(answer: httpx.Response) -> bool:
+    return answer.status_code in _LIMITED and _is_a_limit(answer)
 
 
 def _is_a_limit(answer: httpx.Response) -> bool:

@@ -248,26 +248,6 @@ class Runs:
         """The newest runs, newest first."""
         return await self._select(sa.select(runs).order_by(runs.c.created_at.desc()).limit(limit))
 
-    async def lines(
-        self, limit: int, *, before: float | None = None, repository: str | None = None
-    ) -> list[RunLine]:
-        """Runs for a list, newest first: created before `before`, of one repository or of all."""
-        trigger = runs.c.input["trigger"]
-        query = sa.select(
-            *(runs.c[name] for name in RunLine.model_fields if name in runs.c),
-            sa.cast(trigger["repository_id"].as_string(), sa.BigInteger).label("repository_id"),
-            trigger["title"].as_string().label("title"),
-            runs.c.input["mode"].as_string().label("mode"),
-        ).order_by(runs.c.created_at.desc())
-        if before is not None:
-            query = query.where(runs.c.created_at < before)
-        if repository is not None:
-            query = query.where(sa.func.lower(runs.c.repository) == repository.lower())
-        rows = await self._database.run(
-            lambda connection: connection.execute(query.limit(limit)).mappings().all()
-        )
-        return [RunLine.model_validate(dict(row)) for row in rows]
-
     async def waiting(self, row: RunRow) -> QueuePosition:
         """A run's position in the queue, and why it waits."""
         run = QueuedRun(

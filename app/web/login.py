@@ -31,7 +31,10 @@ from app.web.sessions import Cookies, SigningIn, WebSession
 
 CALLBACK_PATH = "/login/callback"
 
-_OUR_PAGES = re.compile(r"/runs(?:/[a-z2-7]{1,32})?|/attestations/[0-9a-f]{32}|/slack")
+_OUR_PAGES = re.compile(
+    r"/|/usage|/slack|/runs(?:/[a-z2-7]{1,32})?|/attestations/[0-9a-f]{32}"
+    r"|/repos/[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}"
+)
 _MOST_FORM_BYTES = 4096
 _FORM_SECONDS = 5.0
 

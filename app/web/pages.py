@@ -6,7 +6,7 @@ A run is visible to those who can read its repository on GitHub; for anybody els
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +19,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app import log_events, messages
+from app.domain.run import Outcome
 from app.domain.values import RepoName
 from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
 from app.store.attestations import Attestations
 from app.store.database import Database, now
+from app.store.run_lists import RunFilter, RunLists
 from app.store.runs import RunLine, Runs
 from app.store.slack import SlackStore
 from app.web.attestations import DOWNLOAD_PATH, AttestationDownloads, key_route
+from app.web.inbox import InboxPages
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
@@ -39,6 +42,7 @@ from app.web.state_images import StateImages
 from app.web.webhook import TriggerSink
 
 _PAGE_SIZE = 50
+_LONGEST_FILTER = 200
 _SCANNED_ROWS = 200
 """Rows read to fill one list; most of them may belong to repositories the person cannot read."""
 
@@ -75,13 +79,14 @@ async def open_pages(
         cookies = Cookies(sign_in.session_secret, is_secure=settings.is_https, clock=now)
         auth = AuthMiddleware(people, RepositoryAccess(people), cookies, renderer)
         github = settings.github_server_url
-        pages = Pages(auth, Runs(database), github, public or "")
+        pages = Pages(auth, RunLists(database), github, public or "")
         run_pages = RunPages(auth, database, triggers, settings.github_app_slug, github, stop)
         downloads = AttestationDownloads(auth, attestations)
-        routes = [*auth.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
+        inbox = InboxPages(auth, people, database, run_pages, github)
+        routes = [*inbox.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
         if settings.slack != "off":
             routes += SlackPages(auth, SlackStore(database)).routes()
-        yield [keys, states, *_static(), *routes]
+        yield [keys, states, *_static(), *auth.routes(), *routes]
 
 
 _CLOSED = (
@@ -96,7 +101,7 @@ def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed_api(_request: Request) -> Response:
         return renderer.json({"error": _CLOSED}, 503)
 
-    paths = ("/runs", "/runs/{run}", DOWNLOAD_PATH, "/login", "/login/start", CALLBACK_PATH)
+    paths = ("/", "/runs", "/runs/{run}", DOWNLOAD_PATH, "/login", "/login/start", CALLBACK_PATH)
     return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
 
 
@@ -106,10 +111,10 @@ def _static() -> list[BaseRoute]:
 
 @dataclass(frozen=True)
 class Pages:
-    """The run pages. `server_url` is GitHub's base URL, `public_url` our own, or empty."""
+    """The lists of runs. `server_url` is GitHub's base URL, `public_url` our own, or empty."""
 
     auth: AuthMiddleware
-    runs: Runs
+    lists: RunLists
     server_url: str
     public_url: str
 
@@ -123,16 +128,25 @@ class Pages:
         session = self.auth.session(request)
         if session is None:
             return self.auth.to_login(request)
-        lines, older = await self._readable_lines(request, session)
+        given, before = _filter(request), _moment(request)
+        running, queued = ([], []) if before is not None else await self._live(session, given)
+        lines, older = await self._finished(session, given, before)
+        again = {name: value for name, value in request.query_params.items() if name != "before"}
         return self.auth.renderer.page(
             "runs.html",
             session=session,
-            lines=[_line(line) for line in lines],
-            repository=_repository(request),
-            setup_url=self._setup_url(_repository(request)),
+            groups=[
+                (name, [_line(line) for line in found])
+                for name, found in (("Running", running), ("Waiting", queued), ("Finished", lines))
+                if found
+            ],
+            given=given,
+            outcomes=[(each.value, text) for each, text in messages.formatting.HEADLINES.items()],
+            repository=given.repository,
+            setup_url=self._setup_url(given.repository),
             setup_command=messages.probe.SETUP_COMMAND,
-            older=older,
-            live=any(line.finished_at is None for line in lines),
+            older=f"/runs?{urlencode({**again, 'before': older})}" if older else "",
+            live=bool(running or queued),
         )
 
     def _setup_url(self, repository: str) -> str:
@@ -151,24 +165,41 @@ class Pages:
         session = self.auth.session(request)
         if session is None:
             return self.auth.renderer.json({"error": "Sign in at /login first."}, 401)
-        lines, older = await self._readable_lines(request, session)
-        found = [_line_json(line, self.public_url) for line in lines]
+        given, before = _filter(request), _moment(request)
+        running, queued = ([], []) if before is not None else await self._live(session, given)
+        lines, older = await self._finished(session, given, before)
+        newest = sorted([*running, *queued, *lines], key=lambda line: -line.created_at)
+        found = [_line_json(line, self.public_url) for line in newest]
         return self.auth.renderer.json({"runs": found, "older": older})
 
-    async def _readable_lines(
-        self, request: Request, session: WebSession
+    async def _live(
+        self, session: WebSession, given: RunFilter
+    ) -> tuple[list[RunLine], list[RunLine]]:
+        """The running and the queued runs that the person may see."""
+        if given.outcome is not None:
+            return [], []
+        found = await asyncio.gather(
+            self.lists.live("running", given, _SCANNED_ROWS),
+            self.lists.live("queued", given, _SCANNED_ROWS),
+        )
+        running, queued = [await self._readable(session, lines) for lines in found]
+        return running[:_PAGE_SIZE], queued[:_PAGE_SIZE]
+
+    async def _finished(
+        self, session: WebSession, given: RunFilter, before: float | None
     ) -> tuple[list[RunLine], float | None]:
-        """The newest runs the person may see, and the timestamp where older ones start, if any."""
-        rows = await self.runs.lines(
-            _SCANNED_ROWS, before=_moment(request), repository=_repository(request) or None
-        )
-        readable = await self.auth.access.readable(
-            session.token, [(row.repository, row.repository_id) for row in rows]
-        )
-        lines = [row for row in rows if row.repository_id in readable]
+        """The newest finished runs that the person may see, and where older ones begin, if any."""
+        window = await self.lists.finished(given, _SCANNED_ROWS, before=before)
+        lines = await self._readable(session, window.lines)
         if len(lines) > _PAGE_SIZE:
             return lines[:_PAGE_SIZE], lines[_PAGE_SIZE - 1].created_at
-        return lines, rows[-1].created_at if len(rows) == _SCANNED_ROWS else None
+        return lines, window.older
+
+    async def _readable(self, session: WebSession, lines: Sequence[RunLine]) -> list[RunLine]:
+        readable = await self.auth.access.readable(
+            session.token, [(line.repository, line.repository_id) for line in lines]
+        )
+        return [line for line in lines if line.repository_id in readable]
 
 
 def _line(line: RunLine) -> dict[str, Any]:
@@ -186,10 +217,22 @@ def _line_json(line: RunLine, public_url: str) -> dict[str, Any]:
     }
 
 
-def _repository(request: Request) -> str:
-    """The repository filter; empty when it is missing or not a repository name."""
+def _filter(request: Request) -> RunFilter:
+    """The filter in the address; what is not valid does not count."""
+    given = request.query_params
+    outcome = given.get("outcome", "")
+    return RunFilter(
+        repository=_repository(given.get("repo", "")),
+        actor=given.get("by", "").strip()[:_LONGEST_FILTER],
+        outcome=Outcome(outcome) if outcome in set(Outcome) else None,
+        label=given.get("label", "").strip()[:_LONGEST_FILTER],
+        text=given.get("q", "").strip()[:_LONGEST_FILTER],
+    )
+
+
+def _repository(name: str) -> str:
     try:
-        return str(RepoName.parse(request.query_params.get("repo", "")))
+        return str(RepoName.parse(name.strip()))
     except ValueError:
         return ""
 

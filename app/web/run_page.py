@@ -124,7 +124,7 @@ class RunPages:
 
     # -- who sees what
 
-    async def _viewed(self, request: Request) -> Viewed | Response:
+    async def viewed(self, request: Request) -> Viewed | Response:
         """The run, or the same response whether it does not exist or is not theirs to see."""
         session = self._auth.session(request)
         if session is None:
@@ -160,7 +160,7 @@ class RunPages:
     # -- the page
 
     async def _page(self, request: Request) -> Response:
-        viewed = await self._viewed(request)
+        viewed = await self.viewed(request)
         if isinstance(viewed, Response):
             return viewed
         row = viewed.row
@@ -185,7 +185,7 @@ class RunPages:
             is_window=until is not None,
             cursor=cursor,
             once=secrets.token_urlsafe(12),
-            notice=_NOTICES.get(request.query_params.get("sent", ""), ""),
+            notice=NOTICES.get(request.query_params.get("sent", ""), ""),
         )
 
     async def _window(self, run: RunId, until: int | None) -> tuple[list[Step], Cursor]:
@@ -207,7 +207,7 @@ class RunPages:
 
     async def _step(self, request: Request) -> Response:
         """One step with everything in it."""
-        viewed = await self._viewed(request)
+        viewed = await self.viewed(request)
         if isinstance(viewed, Response):
             return viewed
         number = request.path_params["step"]
@@ -295,7 +295,7 @@ class RunPages:
         return await self._stream(request, "json")
 
     async def _stream(self, request: Request, form: Literal["html", "json"]) -> Response:
-        viewed = await self._viewed(request)
+        viewed = await self.viewed(request)
         if isinstance(viewed, Response):
             return viewed
         given = request.headers.get("last-event-id") or request.query_params.get("after", "")
@@ -379,24 +379,31 @@ class RunPages:
     # -- commands
 
     async def _command(self, request: Request) -> Response:
-        viewed = await self._viewed(request)
+        viewed = await self.viewed(request)
         if isinstance(viewed, Response):
             return viewed
+        form = await self.form(request, viewed)
+        if isinstance(form, Response):
+            return form
+        back = form.get("back", "")
+        said = await self._said(viewed.row, form)
+        if isinstance(said, str):
+            return self.answer(request, viewed, 409, said, back=back)
+        await self._triggers.enqueue(_signal(viewed, said, form["once"]))
+        name = "say" if said.name == "work" else "command"
+        return self.answer(request, viewed, 200, NOTICES[name], name, back)
+
+    async def form(self, request: Request, viewed: Viewed) -> dict[str, str] | Response:
+        """A form from one of this person's own pages, if they may give commands."""
         form = await read_form(request, max_bytes=_MOST_FORM_BYTES, seconds=_FORM_SECONDS)
         if not is_same(form.get("form", ""), viewed.session.form):
             text = "This form was not submitted from one of these pages. Reload the page."
-            return self._answer(request, viewed, 403, text)
+            return self.answer(request, viewed, 403, text)
         if not viewed.may_act:
-            return self._answer(request, viewed, 403, "Commands need write access.")
-        said = await self._said(viewed.row, form)
-        if isinstance(said, str):
-            return self._answer(request, viewed, 409, said)
-        once = form.get("once", "")
-        if not _ONCE.fullmatch(once):
-            return self._answer(request, viewed, 400, "The form is incomplete. Reload the page.")
-        await self._triggers.enqueue(_signal(viewed, said, once))
-        name = "say" if said.name == "work" else "command"
-        return self._answer(request, viewed, 200, _NOTICES[name], name=name)
+            return self.answer(request, viewed, 403, "Commands need write access.")
+        if not _ONCE.fullmatch(form.get("once", "")):
+            return self.answer(request, viewed, 400, "The form is incomplete. Reload the page.")
+        return form
 
     async def _said(self, row: RunRow, form: Mapping[str, str]) -> Command | str:
         """The command that a form gives, or why it is impossible now."""
@@ -423,24 +430,32 @@ class RunPages:
             return f"The message is too long: at most {_MOST_TASK:,} characters."
         return command.parse(text, self._slug) or Command(name="work", task=text)
 
-    def _answer(
-        self, request: Request, viewed: Viewed, status: int, text: str, *, name: str = ""
+    def answer(
+        self,
+        request: Request,
+        viewed: Viewed,
+        status: int,
+        text: str,
+        name: str = "",
+        back: str = "",
     ) -> Response:
-        """The answer to a form: JSON for the page's script, else a page."""
+        """The answer to a form: JSON for the page's script, else a page: the inbox where `back`
+        says so, or the run's."""
         if "application/json" in request.headers.get("accept", ""):
             return self._renderer.json({"text": text, "once": secrets.token_urlsafe(12)}, status)
-        page = f"/runs/{viewed.row.id}"
+        page = "/" if back == "inbox" else f"/runs/{viewed.row.id}"
         if status == 200:
             return RedirectResponse(f"{page}?sent={name}", 303, HEADERS)
-        link = (page, "Back to the run")
+        link = (page, "Back")
         return self._renderer.problem(
             status, "Nothing was done", text, session=viewed.session, link=link
         )
 
 
-_NOTICES = {
+NOTICES = {
     "say": "Sent. If Honk can't take it, it answers on GitHub.",
     "command": "Sent. If Honk can't do it, it answers on GitHub.",
+    "approved": "Approved on GitHub.",
 }
 
 

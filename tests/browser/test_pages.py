@@ -63,6 +63,8 @@ def _follow(tab: Browser, page: str) -> None:
     assert small == []
     assert tab.complaints() == []
     tab.press(".brand", "Honk")
+    tab.find(".inbox .evidence", "Proven: 1 test fails without this change")
+    tab.press("header nav a", "Runs")
     tab.find(".runs .title", "add() subtracts")
     tab.press("header button", "Sign out")
     tab.find(".button", "Sign in with GitHub")

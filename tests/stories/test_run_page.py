@@ -20,6 +20,7 @@ from tests.support.harness import FINISH, FIX, Harness, Subject, open_harness, s
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLAN = {"plan": {"items": [{"text": "Turn minus into plus", "done": False}]}}
+ASK = {"ask": {"question": "Round **up** or down?"}}
 LOOK = {"bash": {"command": "cat calc.py; echo '<img src=x onerror=alert(1)>'"}}
 
 
@@ -216,3 +217,37 @@ async def test_access_taken_away_ends_an_open_stream(harness: Harness) -> None:
         gone = await walter.client.get(walter.page)
         assert gone.status_code == 404
         assert gone.text == (await walter.client.get("/runs/aaaaaaaaaa")).text
+
+
+async def test_the_inbox_takes_an_answer_and_an_approval(harness: Harness) -> None:
+    subject = await harness.subject(plays=script([ASK], [FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    async with _visitor(harness, "olivia", subject) as olivia:
+        page = (await olivia.client.get("/")).text
+        item = _item(page, olivia.page)
+        assert "Question" in item
+        assert "Round <strong>up</strong> or down?" in item
+        answered = await _press(olivia, item, "commands", do="say", task="Up.")
+        assert answered.headers["location"] == "/?sent=say"
+        await subject.settled(endings=2)
+        assert "Up." in subject.model_input
+        item = _item((await olivia.client.get("/")).text, olivia.page)
+        assert "Ready for review" in item
+        assert "Proven: 1 test fails without this change" in item
+        assert "1 file +1 −1 · no flags" in item
+        approved = await _press(olivia, item, "approve")
+        assert approved.headers["location"] == "/?sent=approved"
+        assert subject.pull.pull is not None
+        (review,) = subject.pull.pull.reviews
+        assert (review.author.login, review.state) == ("olivia", "APPROVED")
+
+
+def _item(page: str, run: str) -> str:
+    (found,) = re.findall(rf'<li class="card" id="item-{run[6:]}">.*?</li>', page, re.DOTALL)
+    return str(found)
+
+
+async def _press(visitor: Visitor, item: str, what: str, **more: str) -> httpx.Response:
+    given = dict(re.findall(r'name="(form|once|back|sha)" value="([^"]*)"', item))
+    return await visitor.client.post(f"{visitor.page}/{what}", data={**given, **more})

@@ -4,7 +4,8 @@
 const EVERY_MS = 2000;
 
 async function look() {
-  if (document.hidden) return true;
+  // What a person is typing must not be replaced.
+  if (document.hidden || document.activeElement?.matches("input, select, textarea")) return true;
   const answer = await fetch(location.href, { cache: "no-store", redirect: "manual" });
   if (answer.status !== 200) {
     // Signed out, or no longer ours to see: the server tells it better.
