@@ -62,6 +62,7 @@ from app.sandbox.workspace_disks import DisksUnavailableError, WorkspaceDisks
 from app.settings import Settings
 from app.store.acceptances import Acceptances
 from app.store.attestations import Attestations
+from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -407,6 +408,7 @@ def _services(
         signing_key=signing_key,
         acceptances=Acceptances(database),
         previews=PreviewStore(database),
+        builds=BuildStore(database),
         merges=Merges(database),
         github=github,
         reconciler=reconciler,

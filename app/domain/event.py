@@ -41,6 +41,7 @@ ACTED_ON = frozenset(
         ("merge_group", "checks_requested"),
         ("merge_group", "destroyed"),
         ("deployment_status", "created"),
+        ("workflow_run", "completed"),
     }
 )
 """The events that may start something, each with its action."""
@@ -330,6 +331,18 @@ class DeploymentStatusEvent(BaseEvent, frozen=True, kw_only=True):
     deployment_status: DeploymentStatusPayload
 
 
+class WorkflowRunPayload(msgspec.Struct, frozen=True):
+    id: _Id
+    head_sha: _Sha
+    run_attempt: int = 1
+
+
+class WorkflowRunEvent(BaseEvent, frozen=True, kw_only=True):
+    """`workflow_run`: a run of a workflow in GitHub Actions has ended."""
+
+    workflow_run: WorkflowRunPayload
+
+
 class OtherEvent(msgspec.Struct, frozen=True):
     """An event that Honk ignores."""
 
@@ -346,6 +359,7 @@ ActedOn = (
     | CheckSuiteEvent
     | MergeGroupEvent
     | DeploymentStatusEvent
+    | WorkflowRunEvent
 )
 Event = ActedOn | OtherEvent
 
@@ -359,5 +373,6 @@ BY_NAME: dict[str, type[ActedOn]] = {
     "check_suite": CheckSuiteEvent,
     "merge_group": MergeGroupEvent,
     "deployment_status": DeploymentStatusEvent,
+    "workflow_run": WorkflowRunEvent,
 }
 """The model of each event, by the name in its header."""

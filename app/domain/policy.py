@@ -180,18 +180,12 @@ class ApprovalsPolicy(_Keys):
 
 
 class PreviewPolicy(_Keys):
-    """Previews of a change."""
+    """What the repository's workflow builds from a change, to try it on a phone."""
 
-    command: _Line | None = None
-    """The build command."""
-    path: _Line | None = None
-    """The folder to serve."""
-    artifact: _Line | None = None
-    """The CI artifact to serve instead."""
-    pages: tuple[_Line, ...] = ("/",)
-    """Paths to take screenshots of."""
+    artifact: _Name
+    """The name of the artifact that the workflow uploads."""
     keep_days: int = Field(7, gt=0, le=90)
-    """Days to keep the preview."""
+    """Days to keep its files; they are deleted earlier when the pull request is closed."""
 
 
 class Policy(_Keys):
@@ -253,6 +247,7 @@ class Policy(_Keys):
     auto_fix_ci: int = Field(1, ge=0, le=10)
     """How many times Honk automatically fixes failing CI on its own pull requests."""
     preview: PreviewPolicy | None = None
+    """Where to find a build of the change; without this key, only environments are shown."""
     merge: Literal["never", "on-command"] = "on-command"
     """Whether someone with write access can merge a pull request with `/honk merge`."""
     control_room: bool = False
@@ -271,7 +266,7 @@ class Policy(_Keys):
         return self.verify if isinstance(self.verify, CiPolicy) else None
 
 
-NOT_BUILT_YET = ("preview", "control_room")
+NOT_BUILT_YET = ("control_room",)
 """Keys that accept only their default so far. Remove a key from here when it is implemented."""
 
 
@@ -415,8 +410,6 @@ def json_schema() -> str:
     for key in NOT_BUILT_YET:
         default = Policy.model_fields[key].default
         schema["properties"][key] = {"const": default, "description": "Not supported yet."}
-    if "preview" in NOT_BUILT_YET:
-        del schema["$defs"][PreviewPolicy.__name__]
     whole = {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": POLICY_PATH}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 

@@ -95,6 +95,7 @@ SignalKind = Literal[
     "approvals",
     "deployment",
     "dequeued",
+    "built",
 ]
 
 _MERGE_QUEUE_PULL = re.compile(r"/pr-([1-9][0-9]{0,17})-[0-9a-f]{40,64}\Z")
@@ -187,7 +188,8 @@ class Signal(Value):
     `action` says which. "approvals": the approvals of the pull request `number`, or of all at
     `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
     "deployment": somebody's CI or host reported on a deployment of `head_sha`, in a status with the
-    id `deployment_status`.
+    id `deployment_status`. "built": a workflow run for `head_sha` has ended, and may have uploaded
+    something to try.
     `id` is made from signed content only, as a trigger's is.
     """
 
@@ -284,6 +286,10 @@ def _decide(payload: event.ActedOn, app: AppIdentity) -> Decision:
             return _from_the_end(payload, payload.issue)
         case event.DeploymentStatusEvent():
             return _from_deployment(payload, app)
+        case event.WorkflowRunEvent():
+            run = payload.workflow_run
+            what = f"{run.id}:{run.run_attempt}"
+            return _signal(payload, "built", what, head_sha=run.head_sha)
     if _is_ours(payload.sender, app):
         # Reacting to our own labels and comments would loop forever.
         return Ignored("this App is the sender")

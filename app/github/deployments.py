@@ -14,11 +14,13 @@ from app.domain.preview import Reported
 from app.domain.values import CommitSha
 from app.github.client import RepositoryClient
 from app.github.conversation import UserWire, actor, is_our_bot
+from app.github.exchange import ApiRequest
 
 _DEPLOYMENTS = "/repos/{owner}/{repo}/deployments"
 _STATUSES = f"{_DEPLOYMENTS}/{{deployment_id}}/statuses"
 _MOST_ENVIRONMENTS = 10
 """Environments of one commit whose statuses are read."""
+_MAX_DESCRIPTION = 140
 _STATUSES_READ = 10
 """GitHub lists statuses newest first; the newest by id counts."""
 
@@ -35,6 +37,71 @@ class _DeploymentStatusWire(msgspec.Struct):
     state: str
     environment_url: str | None = None
     creator: UserWire | None = None
+
+
+ENVIRONMENT = "honk-preview"
+"""One name for all pull requests, since each name stays in the repository's settings."""
+
+
+class _CreatedWire(msgspec.Struct):
+    id: int
+
+
+async def ensure_preview(client: RepositoryClient, sha: CommitSha, url: str, about: str) -> int:
+    """A deployment of the commit that links to `url`, found or created; returns its id.
+
+    It merges nothing (`auto_merge`), waits for no check (`required_contexts`), and is transient.
+    Needs deployments: write.
+    https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
+    """
+    query: dict[str, str | int] = {"sha": sha, "environment": ENVIRONMENT, "per_page": 100}
+    listed = (await client.get(_DEPLOYMENTS, query=query)).read(list[_DeploymentWire])
+    ours = [each.id for each in listed if await is_our_bot(client, actor(each.creator))]
+    deployment = max(ours) if ours else await _create(client, sha, about)
+    if (await _newest_status(client, _DeploymentWire(deployment, ENVIRONMENT))).state != "success":
+        await _report(client, deployment, "success", environment_url=url, description=about)
+    return deployment
+
+
+async def _create(client: RepositoryClient, sha: CommitSha, about: str) -> int:
+    answer = await client.send(
+        ApiRequest(
+            "POST",
+            _DEPLOYMENTS,
+            body={
+                "ref": sha,
+                "auto_merge": False,
+                "required_contexts": [],
+                "environment": ENVIRONMENT,
+                "transient_environment": True,
+                "production_environment": False,
+                "description": about[:_MAX_DESCRIPTION],
+            },
+        )
+    )
+    return answer.read(_CreatedWire).id
+
+
+async def end_preview(client: RepositoryClient, deployment: int) -> None:
+    """Mark one of our deployments as inactive, unless it is gone. Needs deployments: write."""
+    newest = await _newest_status(client, _DeploymentWire(deployment, ENVIRONMENT))
+    if newest.state != "inactive":
+        await _report(client, deployment, "inactive")
+
+
+async def _report(client: RepositoryClient, deployment: int, state: str, **values: str) -> None:
+    """https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status"""
+    body = {"state": state, "auto_inactive": False, **values}
+    await client.send(
+        ApiRequest(
+            "POST",
+            _STATUSES,
+            path={"deployment_id": deployment},
+            body=body,
+            just_created=True,
+            accept={404},
+        )
+    )
 
 
 async def reported(client: RepositoryClient, sha: CommitSha) -> tuple[Reported, ...]:
@@ -71,8 +138,20 @@ async def deployed_to(
 
 async def _newest_status(client: RepositoryClient, deployment: _DeploymentWire) -> Reported:
     answer = await client.get(
-        _STATUSES, path={"deployment_id": deployment.id}, query={"per_page": _STATUSES_READ}
+        _STATUSES,
+        path={"deployment_id": deployment.id},
+        query={"per_page": _STATUSES_READ},
+        accept={404},
     )
+    if answer.status == 404:
+        return Reported(
+            deployment=deployment.id,
+            status=0,
+            environment=deployment.environment,
+            state="inactive",
+            url="",
+            reporter="",
+        )
     newest = max(answer.read(list[_DeploymentStatusWire]), key=lambda one: one.id, default=None)
     return Reported(
         deployment=deployment.id,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.domain import sanitize
+from app.domain.build import Build
 from app.domain.preview import Preview
 from app.domain.values import CommitSha, short
 from app.messages.formatting import COMMENT_LIMIT, shown_login
@@ -19,12 +20,55 @@ _BLOCK = re.compile(
 _VERDICT_END = "<!-- honk:verdict-end -->"
 
 
-def previews_block(previews: Sequence[Preview], sha: CommitSha) -> str:
-    """The line between its markers, so that it can be updated; empty without previews."""
-    if not previews:
+def previews_block(
+    previews: Sequence[Preview],
+    sha: CommitSha,
+    build: Build | None = None,
+    public_url: str = "",
+    qr: str = "",
+) -> str:
+    """The line between its markers, so that it can be updated; empty without anything to try.
+
+    `public_url` is the base URL of Honk's pages, `qr` that of an image with the first address as a
+    QR code, or empty.
+    """
+    links = [_link(each) for each in previews]
+    if build is not None and build.files:
+        links.append(_build_link(build, public_url))
+    lines = [f"**Preview** of {short(sha)}: {' · '.join(links)}"] if links else []
+    if build is not None and build.problem:
+        lines.append(build.problem)
+    if not lines:
         return ""
-    links = " · ".join(_link(each) for each in previews)
-    return f"{_BEGIN}\n\n**Preview** of {short(sha)}: {links}\n\n{_END}"
+    if links and qr:
+        lines.append(f"<details><summary>QR code</summary>\n\n![QR code]({qr})\n\n</details>")
+    return "\n\n".join([_BEGIN, *lines, _END])
+
+
+def _build_link(build: Build, public_url: str) -> str:
+    names = ", ".join(each.name for each in build.files[:2])
+    more = len(build.files) - 2
+    text = sanitize.code(f"{names} and {more} more" if more > 0 else names, limit=250)
+    size = megabytes(build.size)
+    merged = ", merged with the base branch" if build.merged else ""
+    by = f"built by [this workflow run]({build.workflow_url}){merged}"
+    return f"[{text}]({public_url}/builds/{build.id}) ({size}, {by})"
+
+
+def megabytes(size: int) -> str:
+    """Bytes in the unit that stores show."""
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+
+
+def not_offered(artifact: str, why: str) -> str:
+    """Why an artifact is not offered; `why` completes the sentence."""
+    named = sanitize.code(artifact, limit=120)
+    return f"The artifact {named} is not offered: {sanitize.plain(why, limit=300)}."
+
+
+def deployment(number: int) -> str:
+    """The description of a deployment on GitHub; at most 140 characters."""
+    return f"What the workflow built from pull request #{number}"
 
 
 def with_previews(text: str, block: str) -> str:

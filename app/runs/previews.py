@@ -44,7 +44,12 @@ async def on_signal(services: Services, signal: Signal) -> None:
     await services.previews.put(signal.repository_id, sha, found, newest)
     log.info(log_events.PREVIEWS_REPORTED, sha=sha, count=len(found))
     if published:
-        await _show(services, published[0], is_update=True)
+        await update(services, published[0])
+
+
+async def update(services: Services, row: RunRow) -> None:
+    """Show what there is for an ended run's commit now, or remove what was there."""
+    await _show(services, row, is_update=True)
 
 
 async def show(services: Services, row: RunRow) -> None:
@@ -60,19 +65,27 @@ async def _show(services: Services, row: RunRow, *, is_update: bool) -> None:
     if row.published_sha is None or row.input.quiet or not await services.may_comment():
         return
     sha, repository_id = CommitSha(row.published_sha), row.input.trigger.repository_id
-    found = await services.previews.of_commit(repository_id, sha)
-    if not found and not is_update:
+    block = await _block(services, repository_id, sha)
+    if not block and not is_update:
         return
     if await _is_being_written(services, row):
         return
     client = await services.client(row.input, WRITE_COMMENTS)
     for _ in range(_ROUNDS):
-        block = messages.preview.previews_block(found, sha)
         await asyncio.gather(_in_status(client, row, block), _in_pull(client, row, block, sha))
         # Another event may have been handled at the same time, and its texts overwritten.
-        shown, found = found, await services.previews.of_commit(repository_id, sha)
-        if shown == found:
+        shown, block = block, await _block(services, repository_id, sha)
+        if shown == block:
             return
+
+
+async def _block(services: Services, repository_id: int, sha: CommitSha) -> str:
+    found, build = await asyncio.gather(
+        services.previews.of_commit(repository_id, sha),
+        services.builds.of_commit(repository_id, sha),
+    )
+    qr = f"{services.public_url}/qr/{repository_id}/{sha}.svg" if services.public_url else ""
+    return messages.preview.previews_block(found, sha, build, services.public_url, qr)
 
 
 async def _is_being_written(services: Services, row: RunRow) -> bool:

@@ -43,6 +43,7 @@ from app.runs.reconcile import Reconciler
 from app.sandbox.bubblewrap import Sandbox
 from app.store.acceptances import Acceptances
 from app.store.attestations import Attestations
+from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -76,6 +77,7 @@ WRITE_COMMENTS = {
 }
 WRITE_CHECKS = {"checks": "write", "metadata": "read"}
 READ_DEPLOYMENTS = {"deployments": "read", "metadata": "read"}
+WRITE_DEPLOYMENTS = {"deployments": "write", "metadata": "read"}
 READ_REPORT = {**READ_PULLS, "checks": "read"}
 REVIEW_CHECK = {**READ_PULLS, "checks": "write"}
 WRITE_COMMITS = {"contents": "write", "checks": "write", "metadata": "read"}
@@ -291,6 +293,7 @@ class Services:
     signing_key: SigningKey
     acceptances: Acceptances
     previews: PreviewStore
+    builds: BuildStore
     merges: Merges
     github: GitHubApp
     reconciler: Reconciler

@@ -21,6 +21,7 @@ from app.errors import HonkError, UserError
 from app.github import checks, commits, conversation, pulls
 from app.github.client import RepositoryClient
 from app.runs import (
+    builds,
     dispatch,
     durable,
     intake,
@@ -65,6 +66,9 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
             )
         elif signal.kind == "closed":
             await durable.step("handle close", NoResult, lambda: _handle_close(services, signal))
+            await durable.step("remove builds", NoResult, lambda: _remove_builds(services, signal))
+        elif signal.kind == "built":
+            await durable.step("collect build", NoResult, lambda: _collect_build(services, signal))
         elif signal.kind == "deployment":
             await durable.step(
                 "update previews", NoResult, lambda: _update_previews(services, signal)
@@ -78,7 +82,7 @@ async def handle_signal(services: Services, signal: Signal, tries: int = 0) -> N
         # The trigger has the signal's id, so this also clears the signal's pending entry.
         await dispatch.dispatch(services, found.trigger, tries)
         return
-    if signal.kind not in ("approvals", "closed", "deployment", "dequeued"):
+    if signal.kind not in ("approvals", "closed", "deployment", "built", "dequeued"):
         log.info(log_events.SIGNAL_IGNORED, kind=signal.kind)
     if tries:
         await pending.mark_handled(services, signal)
@@ -96,6 +100,16 @@ async def _check_approvals(services: Services, signal: Signal) -> NoResult:
 
 async def _update_previews(services: Services, signal: Signal) -> NoResult:
     await previews.on_signal(services, signal)
+    return NoResult()
+
+
+async def _collect_build(services: Services, signal: Signal) -> NoResult:
+    await builds.on_signal(services, signal)
+    return NoResult()
+
+
+async def _remove_builds(services: Services, signal: Signal) -> NoResult:
+    await builds.on_close(services, signal)
     return NoResult()
 
 

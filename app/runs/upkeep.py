@@ -82,6 +82,7 @@ async def clean_database(services: Services) -> None:
         if not ours:
             return
         kept = services.retention
+        await services.builds.forget(now)
         runs = await history.forget(kept.forgotten_before(now))
         attestations = await _forget_attestations(services, kept, now)
         workflows = await asyncio.to_thread(_forget_workflows, services, kept, now)

@@ -412,3 +412,29 @@ slack_answers = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("given_at", sa.Float, nullable=False),
 )
+
+# What a repository's workflow built from a commit, and the files of it in pieces.
+builds = sa.Table(
+    "builds",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("build", sa.JSON, nullable=False),
+    sa.Column("deployment_id", sa.BigInteger),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+sa.Index("builds_by_pull", builds.c.repository_id, builds.c.number)
+sa.Index("builds_by_time", builds.c.expires_at)
+
+build_pieces = sa.Table(
+    "build_pieces",
+    metadata,
+    sa.Column("build_id", sa.String(32), primary_key=True),
+    sa.Column("file", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)

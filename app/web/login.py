@@ -33,7 +33,7 @@ CALLBACK_PATH = "/login/callback"
 
 _OUR_PAGES = re.compile(
     r"/|/usage|/slack|/runs(?:/[a-z2-7]{1,32})?|/attestations/[0-9a-f]{32}"
-    r"|/repos/[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}"
+    r"|/builds/[a-z2-7]{32}|/repos/[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}"
 )
 _MOST_FORM_BYTES = 4096
 _FORM_SECONDS = 5.0

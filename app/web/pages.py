@@ -25,11 +25,14 @@ from app.github.people import People, client_of
 from app.outgoing import Outgoing
 from app.settings import Settings
 from app.store.attestations import Attestations
+from app.store.builds import BuildStore
 from app.store.database import Database, now
+from app.store.previews import PreviewStore
 from app.store.run_lists import RunFilter, RunLists
 from app.store.runs import RunLine, Runs
 from app.store.slack import SlackStore
 from app.web.attestations import DOWNLOAD_PATH, AttestationDownloads, key_route
+from app.web.builds import PAGE_PATH, BuildPages
 from app.web.inbox import InboxPages
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
@@ -83,7 +86,16 @@ async def open_pages(
         run_pages = RunPages(auth, database, triggers, settings.github_app_slug, github, stop)
         downloads = AttestationDownloads(auth, attestations)
         inbox = InboxPages(auth, people, database, run_pages, github)
+        builds = BuildPages(
+            auth,
+            BuildStore(database),
+            PreviewStore(database),
+            sign_in.session_secret,
+            public or "",
+            github,
+        )
         routes = [*inbox.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
+        routes += builds.routes()
         if settings.slack != "off":
             routes += SlackPages(auth, SlackStore(database)).routes()
         yield [keys, states, *_static(), *auth.routes(), *routes]
@@ -101,7 +113,8 @@ def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed_api(_request: Request) -> Response:
         return renderer.json({"error": _CLOSED}, 503)
 
-    paths = ("/", "/runs", "/runs/{run}", DOWNLOAD_PATH, "/login", "/login/start", CALLBACK_PATH)
+    seen = ("/", "/runs", "/runs/{run}", DOWNLOAD_PATH, PAGE_PATH)
+    paths = (*seen, "/login", "/login/start", CALLBACK_PATH)
     return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
 
 

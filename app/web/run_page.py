@@ -29,6 +29,7 @@ from app.domain.trigger import Actor, Signal, Trigger
 from app.domain.values import RunId
 from app.errors import RetryableError
 from app.github.people import Access, NotSignedInError
+from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.messages import Messages, StoredMessage
 from app.store.previews import PreviewStore
@@ -100,6 +101,7 @@ class RunPages:
         self._database = database
         self._runs = Runs(database)
         self._reports = Reports(database)
+        self._builds = BuildStore(database)
         self._previews = PreviewStore(database)
         self._triggers = triggers
         self._slug = slug
@@ -179,6 +181,7 @@ class RunPages:
             **values,
             may_act=viewed.may_act,
             previews=await self._previews.of_run(row),
+            build=await self._builds.of_run(row),
             parts=self._made_parts(values, may_act=viewed.may_act),
             steps=html[len(html) - shown :],
             earlier=steps[-shown].key if shown and steps[-shown].key > 0 else None,

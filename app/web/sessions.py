@@ -130,6 +130,11 @@ class Cookies:
         )
 
 
+def sealing_key(session_secret: SecretStr, use: str) -> Fernet:
+    """A key that seals addresses for one use; no cookie opens with it."""
+    return _key(session_secret.get_secret_value().encode(), f"address of {use}")
+
+
 def _key(secret: bytes, use: str) -> Fernet:
     """A key per kind of cookie, so that one kind cannot be passed off as the other."""
     derived = HKDF(SHA256(), 32, salt=None, info=f"honk cookie: {use}".encode()).derive(secret)

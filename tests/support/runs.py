@@ -28,6 +28,7 @@ from app.runs.services import Services
 from app.sandbox.bubblewrap import Unsandboxed
 from app.store.acceptances import Acceptances
 from app.store.attestations import Attestations
+from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
 from app.store.images import Images
@@ -130,6 +131,7 @@ def services(
             signing_key=signing_key(1),
             acceptances=Acceptances(database),
             previews=PreviewStore(database),
+            builds=BuildStore(database),
             merges=Merges(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),

@@ -19,7 +19,7 @@ from app.github import checks, conversation
 from app.github.checks import Conclusion, Output
 from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
-from app.runs import previews, reply
+from app.runs import builds, previews, reply
 from app.runs.attempt import Attempt
 from app.runs.buttons import BUTTONS
 from app.runs.durable import NoResult
@@ -61,6 +61,7 @@ async def report(attempt: Attempt, ending: Report) -> NoResult:
     await services.reports.put(run.id, number, kept)
     row = await services.runs.finish(run.id, ending.outcome)
     # Only now: an event from here on finds that the run has ended, and updates the texts itself.
+    await reply.decorate("the build", builds.collect(services, row))
     await reply.decorate("the line with previews", previews.show(services, row))
     await _clean_up(services, run)
     return NoResult()

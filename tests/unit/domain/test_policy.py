@@ -137,7 +137,6 @@ def test_results_of_the_repositorys_own_ci() -> None:
         ("bots: 7", ("`bots`: expected a list",)),
         ("bots:\n- dependabot[bot]", ("line 2", "numeric account id", "api.github.com/users/")),
         ("draft: true\ncontrol_room: true", ("line 2", "`control_room` is not supported yet")),
-        ("preview: {path: dist}", ("`preview` is not supported yet",)),
     ],
 )
 def test_errors_have_a_line_and_a_suggestion(text: str, words: tuple[str, ...]) -> None:
