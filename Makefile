@@ -67,6 +67,7 @@ check-bare:                             ## the README's commands in bare roots o
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
+	@$(BIN)/python -m tests.browser.slack_pictures
 
 dist: .venv/dev                         ## the wheel and the source distribution, in dist/
 	@$(BIN)/python -m hatchling build -d dist
