@@ -49,6 +49,8 @@ _DEFAULT_WORD = re.compile(r"(?i)default(?:\s+(?:repo:)?(\S+))?\W*")
 _HIDDEN = frozenset({"accept", "trust", "doctor", "setup", "help"})
 """Commands about GitHub's own pages; they work there."""
 
+ON_PULL = frozenset({"merge", "ready"})
+"""Commands that belong on the pull request of a run, not on its issue."""
 ABOUT_RUN = frozenset({"stop", "go", "continue", "retry", "undo", "status", "ready", "merge"})
 """Commands that make sense only where a run is."""
 
@@ -265,6 +267,8 @@ class Asking:
         assert thread.number is not None
         newest = next(iter(await self.runs_of(thread)), None)
         number = newest.number if newest is not None else thread.number
+        if said.name in ON_PULL and newest is not None and newest.pull_number is not None:
+            number = newest.pull_number
         client = await self.repositories.client(chosen.installation_id, chosen.name)
         issue = await conversation.issue(client, number)
         prefix = thread_prefix(thread.team, thread.channel, thread.thread)
