@@ -16,7 +16,6 @@ from benchmarks import (
     receiver,
     report,
     setup,
-    slack,
     slow,
     verify,
 )
@@ -34,7 +33,6 @@ BENCHMARKS = {
     "report": report.main,
     "setup": setup.main,
     "every": every.main,
-    "slack": slack.main,
     "agent": agent.main,
 }
 

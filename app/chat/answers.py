@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.domain.trigger import Trigger
 from app.store.slack import SlackStore
 
 PREFIX = "slack:"
+
+LIVE_SECONDS = 120.0
+"""How long a thread is looked at after a request or an answer."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,13 @@ class SlackAnswers:
 
     store: SlackStore
 
-    def takes(self, trigger: Trigger) -> bool:
-        return trigger.id.startswith(PREFIX)
+    def takes(self, request: str) -> bool:
+        return request.startswith(PREFIX)
 
-    async def say(self, trigger: Trigger, text: str) -> None:
-        await self.store.answer(trigger.id, text)
+    async def say(self, request: str, text: str) -> None:
+        team, channel, thread = request.removeprefix(PREFIX).split(":")[:3]
+        await self.store.answer(request, text)
+        await self.store.look_at(team, channel, thread, LIVE_SECONDS)
 
 
 def thread_prefix(team: str, channel: str, thread: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 import structlog
 
 from app import log_events
-from app.chat.answers import thread_prefix
+from app.chat.answers import LIVE_SECONDS, thread_prefix
 from app.chat.api import SlackApi, ThreadMessage
 from app.chat.posting import Poster
 from app.chat.readers import Readers, is_direct
@@ -28,6 +28,7 @@ from app.domain.trigger import Actor, Trigger
 from app.domain.values import RepoName
 from app.github import conversation
 from app.github.conversation import Issue
+from app.messages import refusals
 from app.messages import slack as texts
 from app.messages.slack import ChatMessage, QuotedMessage, SlackSubject
 from app.runs.queue import TriggerQueue
@@ -38,9 +39,6 @@ from app.store.slack import ChannelDefault, SlackLink, SlackStore, SlackThread
 
 log = structlog.get_logger()
 
-LIVE_SECONDS = 120.0
-"""How long a thread is looked at after a request, until its run is there."""
-
 LINK_PAGE = "/slack"
 _QUOTED = 40
 _NAMES_TRIED = 5
@@ -49,10 +47,8 @@ _DEFAULT_WORD = re.compile(r"(?i)default(?:\s+(?:repo:)?(\S+))?\W*")
 _HIDDEN = frozenset({"accept", "trust", "doctor", "setup", "help"})
 """Commands about GitHub's own pages; they work there."""
 
-ON_PULL = frozenset({"merge", "ready"})
-"""Commands that belong on the pull request of a run, not on its issue."""
-ABOUT_RUN = frozenset({"stop", "go", "continue", "retry", "undo", "status", "ready", "merge"})
-"""Commands that make sense only where a run is."""
+STARTING = frozenset({"work", "fix", "plan", "ask"})
+"""Commands that begin something; the others make sense only where a run is."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,10 @@ class Asking:
         said = self._command(request)
         if thread is not None and thread.number is not None:
             await self._continue(request, asker, thread, said)
-        elif said.name in ABOUT_RUN:
+        elif said.name not in STARTING:
             await self._whisper(request, texts.no_run_here())
+        elif (mistake := _mistake(said)) is not None:
+            await self._whisper(request, mistake)
         else:
             # A crash between two steps must not choose another repository.
             chosen = thread.repository if thread is not None else stored.repository
@@ -267,8 +265,11 @@ class Asking:
         assert thread.number is not None
         newest = next(iter(await self.runs_of(thread)), None)
         number = newest.number if newest is not None else thread.number
-        if said.name in ON_PULL and newest is not None and newest.pull_number is not None:
-            number = newest.pull_number
+        if said.name == "merge" and newest is not None:
+            # What the thread shows is what the person has seen.
+            number = newest.pull_number or number
+            sha = said.sha or newest.published_sha or ""
+            said = said.model_copy(update={"sha": sha})
         client = await self.repositories.client(chosen.installation_id, chosen.name)
         issue = await conversation.issue(client, number)
         prefix = thread_prefix(thread.team, thread.channel, thread.thread)
@@ -311,8 +312,9 @@ class Asking:
         thread = await self._open(request, asker, chosen)
         issue = await self._record(request, asker, chosen, thread, said)
         prefix = thread_prefix(thread.team, thread.channel, thread.thread)
-        # The issue itself is the task.
-        bare = said.model_copy(update={"task": ""})
+        # The issue itself is the task, so that "fix the rounding" is not about failing checks.
+        name = "work" if said.name == "fix" else said.name
+        bare = said.model_copy(update={"name": name, "task": ""})
         trigger = _trigger(
             f"{prefix}{request.ts or 'command'}", chosen, issue, asker.actor, bare, self._url(issue)
         )
@@ -523,9 +525,20 @@ def _trigger(
         comment=None,
         command=said,
         created_at=moment,
-        updated_at=issue.updated_at,
+        updated_at=moment,
         html_url=url,
     )
+
+
+def _mistake(said: Command) -> ChatMessage | None:
+    """What is wrong with a command, before an issue is made for it."""
+    if said.several:
+        return texts.problem(*refusals.one_at_a_time(said.several))
+    if said.problem:
+        return texts.problem(said.problem, "")
+    if said.near:
+        return texts.problem(*refusals.did_you_mean(said.near))
+    return None
 
 
 def _link_of(request: SlackRequest) -> str:

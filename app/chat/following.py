@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from app import log_events
-from app.chat.answers import thread_prefix
+from app.chat.answers import LIVE_SECONDS, thread_prefix
 from app.chat.api import CANNOT_POST, SlackRefusedError
-from app.chat.asking import LIVE_SECONDS, Asking, status_key, subject_of
+from app.chat.asking import Asking, status_key, subject_of
 from app.chat.clicking import ButtonValue
 from app.chat.posting import Poster
 from app.chat.readers import is_direct
@@ -38,6 +38,10 @@ _RETRY_SECONDS = 600.0
 """How long a thread stays live while Slack is away, renewed at each look."""
 
 _PAUSE_SECONDS = 5.0
+_AFTER_SECONDS = 1200.0
+"""How long after its last run a thread is looked at: a deployment may take that long."""
+
+_SELDOM_SECONDS = 10.0
 _READERS_SECONDS = 30.0
 
 
@@ -49,6 +53,7 @@ class Following:
     poster: Poster
     _paused: dict[str, float] = field(default_factory=dict)
     _readers: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    _looked: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     async def keep_following(self) -> None:
         """Follow until cancelled."""
@@ -70,7 +75,15 @@ class Following:
             async with gate:
                 await self._show_or_pause(thread)
 
-        await asyncio.gather(*map(one, await self.asking.store.live_threads()))
+        threads = await self.asking.store.live_threads()
+        await asyncio.gather(*(one(thread) for thread in threads if self._is_due(thread)))
+        live = {(thread.channel, thread.thread) for thread in threads}
+        self._looked = {key: each for key, each in self._looked.items() if key in live}
+
+    def _is_due(self, thread: SlackThread) -> bool:
+        """Threads without a live run are looked at less often, unless something was said there."""
+        at, until = self._looked.get((thread.channel, thread.thread), (0.0, 0.0))
+        return until != thread.live_until or time.monotonic() >= at
 
     async def _wake(self) -> None:
         """Threads with a live run are live, even if the run was asked for on GitHub."""
@@ -115,10 +128,23 @@ class Following:
             return
         if not await self._may_show(thread):
             return
-        for row in sorted(rows, key=lambda row: row.created_at):
+        shown = [
             await self._show_run(thread, row)
+            for row in sorted(rows, key=lambda row: row.created_at)
+        ]
         for trigger_id, text in answers:
             await self._show_answer(thread, rows, trigger_id, text)
+        if rows and all(shown) and all(row.finished_at is not None for row in rows):
+            ended = max(row.finished_at or 0.0 for row in rows)
+            await self._look_seldom(thread, ended)
+
+    async def _look_seldom(self, thread: SlackThread, ended: float) -> None:
+        """Everything is shown. A preview or an answer may still come for some minutes."""
+        until = ended + _AFTER_SECONDS
+        if until > thread.live_until:
+            await self.asking.store.change_thread(thread, live_until=until)
+        seen = max(until, thread.live_until)
+        self._looked[thread.channel, thread.thread] = (time.monotonic() + _SELDOM_SECONDS, seen)
 
     async def _note_pull(self, thread: SlackThread, rows: list[RunRow]) -> None:
         """Runs on the pull request are shown in the same thread."""
@@ -147,7 +173,8 @@ class Following:
         log.info(log_events.SLACK_THREAD_CLOSED, subject=thread.subject, why="outsiders")
         return False
 
-    async def _show_run(self, thread: SlackThread, row: RunRow) -> None:
+    async def _show_run(self, thread: SlackThread, row: RunRow) -> bool:
+        """Show a run; returns whether everything is shown as it should be."""
         trigger = row.input.trigger
         kind = "pull" if trigger.is_pull_request else "issues"
         server = self.asking.services.github.server_url
@@ -161,11 +188,12 @@ class Following:
             row.outcome,
             stop=value,
             pull_url=row.pull_url or "",
+            previews=await self.asking.services.previews.of_run(row),
             key=status_key(row.id),
         )
         shown = await self._show_message(thread, status_key(row.id), status)
         if row.finished_at is None:
-            return
+            return shown
         report = await self.asking.services.reports.of(row.id, row.attempt)
         if report is not None:
             key = f"end:{row.id}.{row.attempt}"
@@ -173,8 +201,9 @@ class Following:
             can_merge = MERGE in COMMANDS
             message = texts.ended(subject, report, value=value, can_merge=can_merge, key=key)
             await self._say(thread, key, message)
-        if not shown and thread.live_until < now() + POLL_SECONDS * 10:
+        if not shown and thread.live_until < now() + LIVE_SECONDS / 2:
             await self.asking.store.change_thread(thread, live_until=now() + LIVE_SECONDS)
+        return shown
 
     async def _show_answer(
         self, thread: SlackThread, rows: list[RunRow], trigger_id: str, text: str

@@ -281,7 +281,8 @@ def _interaction(wire: _Interaction) -> Incoming | SlackIgnored:
         _check(_ID, team, wire.user.id, channel)
         _check(_TS, wire.message.ts)
         return SlackRequest(
-            id=f"shortcut:{team}:{channel}:{wire.message.ts}",
+            # Each use counts, since Slack does not repeat them; a thread has one issue anyway.
+            id=f"shortcut:{team}:{channel}:{wire.message.ts}:{wire.trigger_id[:80]}",
             kind="shortcut",
             team=team,
             user=wire.user.id,

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.domain import sanitize
 from app.domain.mrkdwn import escaped, line, link, plain
+from app.domain.preview import Preview
 from app.domain.report import Report, StatusContext
 from app.domain.run import Outcome, Phase
 from app.domain.slack import SlackRequest
@@ -30,6 +31,7 @@ OPTIONS = 100
 """Options of a menu, at most."""
 
 _PLAN_SHOWN = 20
+_PREVIEWS = 3
 _VALUE_LIMIT = 2_000
 _OPTION_LIMIT = 75
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
@@ -140,6 +142,7 @@ def status(
     *,
     stop: str = "",
     pull_url: str = "",
+    previews: Sequence[Preview] = (),
     key: str = "",
 ) -> ChatMessage:
     """The message of a run, which is edited as it goes on. `stop` is the value of its button."""
@@ -161,6 +164,7 @@ def status(
         facts.append(usage_line(context.usage))
     if pull_url:
         facts.append(link(pull_url, "pull request"))
+    facts += [link(each.url, f"preview: {each.environment}") for each in previews[:_PREVIEWS]]
     if context and context.page:
         facts.append(link(context.page, "details"))
     blocks.append(_context(" · ".join(facts)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.domain.trigger import Trigger
-
 
 class ChatChannel(Protocol):
     """A chat from which people ask Honk for work.
@@ -14,11 +12,11 @@ class ChatChannel(Protocol):
     does is not said here; a chat reads that from the database, as the pages do.
     """
 
-    def takes(self, trigger: Trigger) -> bool:
-        """Whether the request came from here."""
+    def takes(self, request: str) -> bool:
+        """Whether the request with this id came from here."""
         ...
 
-    async def say(self, trigger: Trigger, text: str) -> None:
+    async def say(self, request: str, text: str) -> None:
         """Keep an answer or refusal, in Markdown, for the person who asked.
 
         Saying it twice has no further effect. Raises RetryableError when the database is

@@ -61,7 +61,7 @@ async def _execute(services: Services, trigger: Trigger, authorization: Authoriz
     else:
         why = authorization.silent or authorization.problem
         log.info(log_events.TRIGGER_IGNORED, why=why)
-        if any(channel.takes(trigger) for channel in services.channels):
+        if any(channel.takes(trigger.id) for channel in services.channels):
             await durable.step(
                 "tell asker", NoResult, lambda: intake.tell_asker(services, trigger, why)
             )

@@ -282,7 +282,7 @@ async def requested_runs(services: Services, trigger: Trigger) -> list[RunRow]:
 
 async def refuse(services: Services, trigger: Trigger, problem: str, next_step: str) -> NoResult:
     """Comment why nothing starts, and remove the label so that it can be added again."""
-    await services.relay(trigger, f"{problem} {next_step}")
+    await services.relay(trigger.id, f"{problem} {next_step}")
     if not await services.may_comment():
         await _refuse_in_check(services, trigger, problem, next_step)
         return NoResult()
@@ -320,7 +320,7 @@ async def _refuse_in_check(
 
 async def answer(services: Services, trigger: Trigger, text: str) -> NoResult:
     """Answer a question about Honk with one comment, where the App may comment."""
-    await services.relay(trigger, text)
+    await services.relay(trigger.id, text)
     if not await services.may_comment():
         return NoResult()
     client = await services.comment_client(trigger)
@@ -364,7 +364,7 @@ async def acknowledge(services: Services, run: RunInput) -> NoResult:
 
 async def tell_asker(services: Services, trigger: Trigger, reason: str) -> NoResult:
     """Say why a request was ignored, in a chat: on GitHub, unauthorized people get no reply."""
-    await services.relay(trigger, messages.refusals.ignored(reason))
+    await services.relay(trigger.id, messages.refusals.ignored(reason))
     return NoResult()
 
 

@@ -46,7 +46,7 @@ async def on_signal(services: Services, signal: Signal) -> None:
 async def _say_left_queue(services: Services, signal: Signal, request: MergeRequest) -> None:
     client = await _client(services, signal)
     text = messages.merge.left_queue(request.number, signal.action, request.sha)
-    await _say(client, request, signal.action, text)
+    await _say(services, client, request, signal.action, text)
     await services.merges.forget(signal.repository_id, request.number, request.trigger)
 
 
@@ -58,10 +58,10 @@ async def _check_auto_merge(services: Services, signal: Signal, request: MergeRe
     if pull.state == "open":
         await pulls.disable_auto_merge(client, pull.node_id)
         text = messages.merge.turned_off(request.number, request.sha, pull.head_sha)
-        await _say(client, request, pull.head_sha, text)
+        await _say(services, client, request, pull.head_sha, text)
     elif pull.merged and pull.head_sha != request.sha:
         text = messages.merge.merged_another(request.number, request.sha, pull.head_sha)
-        await _say(client, request, pull.head_sha, text)
+        await _say(services, client, request, pull.head_sha, text)
     await services.merges.forget(signal.repository_id, request.number, request.trigger)
 
 
@@ -87,6 +87,9 @@ async def _client(services: Services, signal: Signal) -> RepositoryClient:
     )
 
 
-async def _say(client: RepositoryClient, request: MergeRequest, about: str, text: str) -> None:
+async def _say(
+    services: Services, client: RepositoryClient, request: MergeRequest, about: str, text: str
+) -> None:
+    await services.relay(f"{request.trigger}:{about}"[:200], text)
     marker = messages.merge.marker(request.trigger, about)
     await conversation.ensure_comment(client, request.number, marker, f"{text}\n\n{marker}\n")

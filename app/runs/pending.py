@@ -195,7 +195,7 @@ async def _notify(services: Services, trigger: Trigger, failure: Failure) -> Non
         run, login = run_id(trigger.id), trigger.actor.login
         text = messages.refusals.kept_pending(run, login, problem)
         client = await services.comment_client(trigger)
-        await services.relay(trigger, text)
+        await services.relay(trigger.id, text)
         await reply.say(client, trigger, messages.refusals.pending_marker(run), text)
         return
     row = await services.runs.find(run_id(trigger.id))

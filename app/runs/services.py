@@ -369,11 +369,11 @@ class Services:
             observe=self.counting(run_id(trigger.id), trigger.installation_id),
         )
 
-    async def relay(self, trigger: Trigger, text: str) -> None:
-        """Answer where the request came from, if that was not GitHub."""
+    async def relay(self, request: str, text: str) -> None:
+        """Answer where the request with this id came from, if that was not GitHub."""
         for channel in self.channels:
-            if channel.takes(trigger):
-                await channel.say(trigger, text)
+            if channel.takes(request):
+                await channel.say(request, text)
 
     async def may_comment(self) -> bool:
         """Whether the App asks for permission to comment; one that only verifies does not."""

@@ -368,6 +368,21 @@ class SlackStore:
         )
         await self._database.run(lambda connection: connection.execute(query))
 
+    async def look_at(self, team: str, channel: str, thread: str, seconds: float) -> None:
+        """Have a thread looked at from now on, for at least so many seconds."""
+        until = now() + seconds
+        query = (
+            sa.update(slack_threads)
+            .where(
+                slack_threads.c.team == team,
+                slack_threads.c.channel == channel,
+                slack_threads.c.thread == thread,
+                slack_threads.c.live_until < until,
+            )
+            .values(live_until=until)
+        )
+        await self._database.run(lambda connection: connection.execute(query))
+
     async def live_threads(self) -> list[SlackThread]:
         """Threads that may have something to show."""
         query = sa.select(slack_threads).where(

@@ -38,6 +38,11 @@ class SlackHarness:
         await person.tell_app(f"link {code}")
         await self.until(lambda: bool(self.links(person)), f"{login} is not linked")
 
+    async def ensure_linked(self, person: SlackPerson, login: str) -> None:
+        """Link a Slack account unless it is."""
+        if not self.links(person):
+            await self.link(person, login)
+
     def links(self, person: SlackPerson) -> list[tuple[Any, ...]]:
         """The rows that link a Slack account."""
         query = "SELECT login FROM slack_links WHERE user_id = :user"
@@ -83,6 +88,21 @@ class SlackHarness:
         seen = (person or self.scene.olivia).sees_in_thread(message)
         return [shown(each) for each in seen if each.author is self.scene.bot]
 
+    async def appears(self, channel: SlackChannel, words: str) -> SlackMessage:
+        """Wait for a message of Honk's in a channel, outside threads."""
+        bot = self.scene.bot
+
+        def found() -> list[SlackMessage]:
+            top = [each for each in channel.messages if each.thread_ts is None]
+            return [each for each in top if each.author is bot and words in shown(each)]
+
+        await self.until(lambda: bool(found()), f"{words!r} does not appear")
+        return found()[-1]
+
+    def model_input(self, repository: str) -> str:
+        """All requests to the model that mention the repository, as one text."""
+        return str([one for one in self.harness.model.requests if repository in str(one)])
+
     async def says(self, message: SlackMessage, words: str) -> SlackMessage:
         """Wait for a reply of Honk's with these words."""
         olivia, bot = self.scene.olivia, self.scene.bot
@@ -94,16 +114,20 @@ class SlackHarness:
         await self.until(lambda: bool(found()), f"{words!r} is missing: {self.replies(message)}")
         return found()[-1]
 
-    async def whispers(self, person: SlackPerson, channel: SlackChannel, words: str) -> str:
+    async def sees(self, person: SlackPerson, channel: SlackChannel, words: str) -> SlackMessage:
         """Wait for a message that this person sees in the channel, thread or not."""
 
-        def found() -> list[str]:
-            return [shown(each) for each in person.sees(channel) if words in shown(each)]
+        def found() -> list[SlackMessage]:
+            return [each for each in person.sees(channel) if words in shown(each)]
 
         await self.until(
             lambda: bool(found()), f"{words!r}: {[shown(one) for one in person.sees(channel)]}"
         )
         return found()[-1]
+
+    async def whispers(self, person: SlackPerson, channel: SlackChannel, words: str) -> str:
+        """The same, as text."""
+        return shown(await self.sees(person, channel, words))
 
     async def until(self, happened: Any, otherwise: str) -> None:
         await self.harness.until(happened, otherwise)
