@@ -31,7 +31,7 @@ _MOST_READ = 5
 # fmt: off
 Name = Literal[
     "work", "plan", "ask", "fix", "test", "rebase", "setup", "go", "continue", "retry", "stop",
-    "undo", "ready", "accept", "merge", "trust", "status", "doctor", "help",
+    "undo", "ready", "accept", "merge", "revert", "trust", "status", "doctor", "help",
 ]
 # fmt: on
 
@@ -135,6 +135,11 @@ COMMANDS: Mapping[Name, CommandSpec] = {
             name="merge",
             description="merge the pull request; `squash`, `rebase` or `merge` names the method",
             example="/honk merge squash",
+        ),
+        CommandSpec(
+            name="revert",
+            description="open a pull request that reverts this merged one",
+            example="/honk revert",
         ),
         CommandSpec(
             name="trust",

@@ -22,8 +22,9 @@ from app.domain.values import CommitSha, Value, commit_sha
 from app.errors import RetryableError
 from app.github import deployments
 from app.github.client import RepositoryClient
-from app.github.exchange import ApiRequest
-from app.github.pulls import pull_request
+from app.github.conversation import is_our_bot
+from app.github.exchange import GRAPHQL, ApiRequest
+from app.github.pulls import PullRequest, newest, pull_request
 from app.github.refusals import graphql_refusal
 from app.github.repositories import rules_for_branch
 from app.retrying import Retries
@@ -185,6 +186,41 @@ def _reason(client: RepositoryClient, answer: Mapping[str, Any]) -> str:
     if getattr(refusal, "status", None) != 422:
         raise refusal
     return getattr(refusal, "reason", "") or str(refusal)
+
+
+async def ensure_revert(
+    client: RepositoryClient, pull: PullRequest, *, title: str, body: str
+) -> PullRequest:
+    """Open a pull request that reverts a merged one, unless one of ours is open.
+
+    Raises GitHubRefusedError, for example where later changes conflict with it.
+    https://docs.github.com/en/graphql/reference/mutations#revertpullrequest
+    """
+    query = (
+        "mutation($input: RevertPullRequestInput!) { revertPullRequest(input: $input)"
+        " { revertPullRequest { number } } }"
+    )
+    given = {"pullRequestId": pull.node_id, "title": title, "body": body}
+
+    async def look() -> PullRequest | None:
+        # GitHub names the branch, with the number and the name of the reverted one's branch.
+        async for each in newest(client, state="open", most=1):
+            ours = await is_our_bot(client, each.author)
+            if ours and each.head_ref.startswith(f"revert-{pull.number}-"):
+                return await pull_request(client, each.number)
+        return None
+
+    async def create() -> PullRequest:
+        request = ApiRequest("POST", GRAPHQL, body={"query": query, "variables": {"input": given}})
+        answer = (await client.send(request)).read(dict[str, Any])
+        made = ((answer.get("data") or {}).get("revertPullRequest") or {}).get("revertPullRequest")
+        if answer.get("errors") or not made:
+            errors = answer if answer.get("errors") else {"errors": [{"message": ""}]}
+            raise graphql_refusal(client.repo, errors, _NEEDS_TO_MERGE)
+        return await pull_request(client, made["number"], just_created=True)
+
+    made, _ = await client.ensure(look, create)
+    return made
 
 
 _STATE = (

@@ -86,6 +86,7 @@ class ListedPull(Value):
     body: str
     author: Author
     state: Literal["open", "closed", "merged"]
+    head_ref: str
     created_at: datetime
     merged_at: datetime | None
     head_sha: CommitSha
@@ -197,13 +198,19 @@ async def pull_request(
     return _pull_request(answer.read(_PullWire))
 
 
-async def newest(client: RepositoryClient, *, closed: bool = False) -> AsyncIterator[ListedPull]:
-    """All pull requests, newest first; only closed and merged ones with `closed`.
+async def newest(
+    client: RepositoryClient,
+    *,
+    state: Literal["all", "open", "closed"] = "all",
+    most: int | None = None,
+) -> AsyncIterator[ListedPull]:
+    """The pull requests, newest first; "closed" includes merged ones. At most `most` pages of a
+    hundred.
 
     https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
     """
-    query = {"state": "closed" if closed else "all", "sort": "created", "direction": "desc"}
-    async for answer in client.pages(_PULLS, query=query):
+    query = {"state": state, "sort": "created", "direction": "desc"}
+    async for answer in client.pages(_PULLS, query=query, most=most):
         for wire in answer.read(list[_PullWire]):
             yield _listed(wire)
 
@@ -622,6 +629,7 @@ def _listed(wire: _PullWire) -> ListedPull:
         body=wire.body or "",
         author=actor(wire.user),
         state="merged" if wire.merged_at else state,
+        head_ref=wire.head.ref,
         created_at=wire.created_at or datetime.fromtimestamp(0, UTC),
         merged_at=wire.merged_at,
         head_sha=commit_sha(wire.head.sha),

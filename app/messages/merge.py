@@ -10,7 +10,7 @@ from app.domain.command import MergeMethod
 from app.domain.mergeability import Lack, MissingForMerge
 from app.domain.policy import POLICY_PATH
 from app.domain.values import short
-from app.messages.formatting import branch_code, count, sentence, shown_login
+from app.messages.formatting import TITLE_LIMIT, branch_code, count, sentence, shown_login
 
 _SHOWN = 5
 
@@ -126,6 +126,42 @@ _QUEUE_REASONS = {
     "MANUAL": "someone removed it",
     "ROLL_BACK": "the queue was rolled back",
 }
+
+
+# -- reverting
+
+
+def revert_title(title: str) -> str:
+    """The title of the pull request that reverts one with this title."""
+    return sanitize.title(f'Revert "{title}"', limit=TITLE_LIMIT)
+
+
+def revert_body(repository: str, number: int, login: str) -> str:
+    """The text of the pull request that reverts another; `honk report` looks for its first line."""
+    return f"Reverts {repository}#{number}\n\nRequested by {shown_login(login)}."
+
+
+def reverted(number: int, by: int) -> str:
+    """The pull request that reverts is open."""
+    return f"#{by} reverts #{number}. Its tests run now; it is merged like any other."
+
+
+def nothing_to_revert(number: int) -> tuple[str, str]:
+    """The pull request is not merged."""
+    return (
+        f"#{number} is not merged, so there is nothing to revert.",
+        "To take back what Honk's last run committed, comment `/honk undo`.",
+    )
+
+
+def revert_refused(number: int, reason: str) -> tuple[str, str]:
+    """GitHub cannot make the reverting commit."""
+    quoted = sanitize.plain(reason, limit=600) or "It gave no reason."
+    return (
+        f"GitHub can't revert #{number}: {sentence(quoted)}",
+        "If later changes conflict with the revert, open an issue that describes what to take back "
+        "and label it `honk`.",
+    )
 
 
 # -- refusals: the problem and the next step

@@ -85,7 +85,9 @@ async def select(found: ReportTarget, selection: Selection) -> list[ListedPull]:
     """The chosen pull requests, newest first, at most `MOST_PULLS`."""
     chosen: list[ListedPull] = []
     most = min(selection.last or MOST_PULLS, MOST_PULLS)
-    async for pull in pulls.newest(found.client, closed=selection.last is not None):
+    async for pull in pulls.newest(
+        found.client, state="all" if selection.last is None else "closed"
+    ):
         if selection.since is not None and pull.created_at < selection.since:
             break
         if selection.last is None or pull.state == "merged":

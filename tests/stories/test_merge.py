@@ -166,3 +166,32 @@ async def test_merge_does_not_trust_a_check_that_still_runs(harness: Harness) ->
     await pull.comment(f"/honk merge {sha}")
     await pull.answered("Merged #")
     assert pull_of(pull).merged_at is not None
+
+
+async def test_after_a_merge_it_can_be_reverted_with_a_verdict(harness: Harness) -> None:
+    issue = await harness.subject(permissions={"rita": "read"})
+    github, repo = harness.github, issue.repository
+    broken = {"calc.py": b"def add(a, b):\n    return 0\n\n\ndef double(a):\n    return a * 2\n"}
+    await github.push_files(repo, "feat", broken, OWNER)
+    made = await github.open_pull_request(repo, OWNER, "feat", title="Add nothing")
+    pull = Subject(harness, repo, made.number)
+    await pull.comment("/honk revert")
+    await pull.answered("is not merged")
+    await github.merge(repo, pull.number, OWNER, method="squash")
+    await github.push_files(repo, "main", {"later.txt": b"\n"}, OWNER)
+
+    await pull.comment("/honk revert", by="rita")
+    await asyncio.gather(pull.comment("/honk revert"), pull.comment("/honk revert"))
+    await pull.answered(f"reverts #{pull.number}")
+    await github.drained()
+    (other,) = [each for each in pull.pulls if each.number != pull.number]
+    assert other.title == 'Revert "Add nothing"'
+    assert (other.body or "").startswith(f"Reverts {repo}#{pull.number}\n")
+    assert other.pull is not None
+    head = other.pull.head_sha
+    await harness.until(
+        lambda: [each.conclusion for each in pull.checks(head)] == ["success"],
+        "the revert has no verdict",
+    )
+    assert await github.file(repo, head, "later.txt") is not None
+    assert b"return a - b" in (await github.file(repo, head, "calc.py") or b"")

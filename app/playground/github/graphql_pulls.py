@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import auto_merge, merge_queue
+from . import auto_merge, merge_queue, reverting
 from .api import Call, has_permission, sees
 from .comments import add_reaction
 from .graphql_objects import (
@@ -191,6 +191,18 @@ def _may_speak(call: Call) -> bool:
 # -- auto-merge and the queue
 
 
+async def revert(call: Call, arguments: Json) -> Json:
+    given = arguments["input"]
+    issue, pull = find_pull(call, given["pullRequestId"])
+    need(call, "pull_requests:write", "contents:write")
+    made = await reverting.revert(
+        call, issue, pull, given.get("title"), given.get("body"), draft=bool(given.get("draft"))
+    )
+    shape = pull_object(call, made, made.pull) if made.pull else None
+    original = pull_object(call, issue, pull)
+    return payload("RevertPullRequest", given, pullRequest=original, revertPullRequest=shape)
+
+
 def _check_head(given: Json, pull: SimulatedPullRequest) -> None:
     expected = given.get("expectedHeadOid")
     if expected is not None and expected != pull.head_sha:
@@ -319,6 +331,7 @@ MUTATIONS: dict[str, Resolver] = {
     "disablePullRequestAutoMerge": disable_auto_merge,
     "enqueuePullRequest": enqueue,
     "dequeuePullRequest": dequeue,
+    "revertPullRequest": revert,
     "transferIssue": transfer_issue,
     "deleteIssue": remove_issue,
     "lockLockable": lock_lockable,

@@ -197,6 +197,7 @@ async def _land(
         if not await repository.git.update_ref(ref, entry.head_sha, entry.base_sha):
             return
         pull.queued = None
+        pull.merged_onto = entry.base_sha
         finish_merge(world, repository, issue, pull, who, entry.head_sha)
         await moved(world, repository, who, [(ref, entry.base_sha, entry.head_sha)])
     announce(world, repository, issue, "dequeued", who, reason="MERGE")

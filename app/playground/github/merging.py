@@ -137,6 +137,7 @@ class Landing:
         check_landing(world, repository, self.user, ref, base, sha)
         if not await repository.git.update_ref(ref, sha, base):
             raise Refusal(409, "Base branch was modified. Review and try the merge again.")
+        self.pull.merged_onto = base
         finish_merge(world, repository, self.issue, self.pull, self.user, sha, closes=self.closes)
         await moved(world, repository, self.user, [(ref, base, sha)], closes=self.closes)
 

@@ -212,6 +212,8 @@ class SimulatedPullRequest:
     merged_at: datetime | None = None
     merged_by: User | None = None
     merge_commit_sha: str | None = None
+    merged_onto: str | None = None
+    """The head of the base before the merge."""
     reviewers: list[User] = field(default_factory=list)
     reviews: list[SimulatedReview] = field(default_factory=list)
     size: Size = Size()
