@@ -45,6 +45,7 @@ from app.runs import (
     workflow,
 )
 from app.runs.admission import Admission
+from app.runs.after_merge import keep_following
 from app.runs.pace import keep_queues_at
 from app.runs.pending import keep_retrying
 from app.runs.polling import Poller
@@ -65,6 +66,7 @@ from app.store.attestations import Attestations
 from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
+from app.store.follows import Follows
 from app.store.images import Images
 from app.store.merges import Merges
 from app.store.messages import Messages
@@ -303,6 +305,7 @@ async def _running_engine(
             keep_retrying(services),
             services.stops.watch(services.runs),
             keep_clean(services, home),
+            keep_following(services),
             Admission(services).keep_admitting(),
             keep_queues_at(services.pace, queue.poll_at, services.runs.are_any_alive),
             watch.keep_watching(),
@@ -410,6 +413,7 @@ def _services(
         previews=PreviewStore(database),
         builds=BuildStore(database),
         merges=Merges(database),
+        follows=Follows(database),
         github=github,
         reconciler=reconciler,
         mirrors=mirrors,

@@ -250,6 +250,8 @@ class Policy(_Keys):
     """Where to find a build of the change; without this key, only environments are shown."""
     merge: Literal["never", "on-command"] = "on-command"
     """Whether someone with write access can merge a pull request with `/honk merge`."""
+    follow_merge_minutes: int = Field(30, ge=0, le=24 * 60)
+    """Minutes to follow a merge that Honk was asked for, until it is in production; 0 for not."""
     control_room: bool = False
     """Whether campaigns across repositories can start here."""
     engine: _Line | None = None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from app.domain.after_merge import MergedDeployment
 from app.domain.preview import Reported
 from app.domain.values import CommitSha
 from app.github.client import RepositoryClient
@@ -117,6 +118,29 @@ async def reported(client: RepositoryClient, sha: CommitSha) -> tuple[Reported, 
     chosen = sorted(newest.values(), key=lambda one: -one.id)[:_MOST_ENVIRONMENTS]
     found = await asyncio.gather(*(_newest_status(client, each) for each in chosen))
     return tuple(found)
+
+
+async def of_merge(client: RepositoryClient, sha: CommitSha) -> tuple[MergedDeployment, ...]:
+    """The newest deployment of a merged commit to each environment. Needs deployments: read."""
+    query: dict[str, str | int] = {"sha": sha, "per_page": 100}
+    answer = await client.get(_DEPLOYMENTS, query=query)
+    newest = {
+        wire.environment: wire
+        for wire in sorted(answer.read(list[_DeploymentWire]), key=lambda one: one.id)
+        if wire.environment != ENVIRONMENT
+    }
+    chosen = sorted(newest.values(), key=lambda one: -one.id)[:_MOST_ENVIRONMENTS]
+    statuses = await asyncio.gather(*(_newest_status(client, each) for each in chosen))
+    return tuple(
+        MergedDeployment(
+            environment=wire.environment,
+            is_flagged=bool(wire.production_environment),
+            state=status.state,
+            status=status.status,
+            url=status.url,
+        )
+        for wire, status in zip(chosen, statuses, strict=True)
+    )
 
 
 async def deployed_to(

@@ -2,6 +2,7 @@
 
 from app.messages import (
     acceptance,
+    after_merge,
     agent,
     check_run,
     ci,
@@ -30,6 +31,7 @@ from app.messages import (
 
 __all__ = [
     "acceptance",
+    "after_merge",
     "agent",
     "check_run",
     "ci",

@@ -14,7 +14,7 @@ from app.domain.values import CommitSha
 from app.github import conversation, pulls
 from app.github.client import RepositoryClient
 from app.github.pulls import PullRequest
-from app.runs import durable
+from app.runs import after_merge, durable
 from app.runs.services import PUBLISH, WRITE_COMMENTS, Services
 from app.store.merges import MergeRequest
 
@@ -39,8 +39,12 @@ async def on_signal(services: Services, signal: Signal) -> None:
     if signal.kind == "dequeued":
         if request.state == "queued" and signal.action != _MERGED:
             await _say_left_queue(services, signal, request)
-    elif request.state == "auto" and signal.kind == "approvals":
-        await _check_auto_merge(services, signal, request)
+    elif signal.kind == "approvals":
+        client = await _client(services, signal)
+        if signal.action == "closed":
+            await _follow(services, signal, client)
+        if request.state == "auto":
+            await _check_auto_merge(services, signal, client, request)
 
 
 async def _say_left_queue(services: Services, signal: Signal, request: MergeRequest) -> None:
@@ -50,8 +54,16 @@ async def _say_left_queue(services: Services, signal: Signal, request: MergeRequ
     await services.merges.forget(signal.repository_id, request.number, request.trigger)
 
 
-async def _check_auto_merge(services: Services, signal: Signal, request: MergeRequest) -> None:
-    client = await _client(services, signal)
+async def _follow(services: Services, signal: Signal, client: RepositoryClient) -> None:
+    assert signal.number is not None
+    pull = await pulls.pull_request(client, signal.number)
+    if pull.merged:
+        await after_merge.start(services, signal, client, pull)
+
+
+async def _check_auto_merge(
+    services: Services, signal: Signal, client: RepositoryClient, request: MergeRequest
+) -> None:
     pull = await _current(client, request, signal.head_sha)
     if pull.head_sha == request.sha and pull.state == "open":
         return

@@ -46,6 +46,7 @@ from app.store.attestations import Attestations
 from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
+from app.store.follows import Follows
 from app.store.images import Images
 from app.store.merges import Merges
 from app.store.messages import Messages
@@ -90,6 +91,7 @@ MERGE = {
     "statuses": "read",
     "metadata": "read",
 }
+FOLLOW = {**WRITE_COMMENTS, "checks": "read", "actions": "read", "deployments": "read"}
 MERGE_QUEUE = {**MERGE, "merge_queues": "write"}
 MERGE_DEPLOYED = {**MERGE, "deployments": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
@@ -295,6 +297,7 @@ class Services:
     previews: PreviewStore
     builds: BuildStore
     merges: Merges
+    follows: Follows
     github: GitHubApp
     reconciler: Reconciler
     mirrors: Mirrors

@@ -99,11 +99,13 @@ async def _check_approvals(services: Services, signal: Signal) -> NoResult:
 
 
 async def _update_previews(services: Services, signal: Signal) -> NoResult:
+    await services.follows.wake(signal.repository_id, signal.head_sha or "")
     await previews.on_signal(services, signal)
     return NoResult()
 
 
 async def _collect_build(services: Services, signal: Signal) -> NoResult:
+    await services.follows.wake(signal.repository_id, signal.head_sha or "")
     await builds.on_signal(services, signal)
     return NoResult()
 

@@ -8,6 +8,7 @@ from app.store.database import Database
 from app.store.schema import (
     acceptances,
     flaky_tests,
+    follows,
     images,
     marks,
     merges,
@@ -74,6 +75,7 @@ def _forget_shared_rows(connection: sa.Connection, before: float) -> None:
     connection.execute(sa.delete(acceptances).where(acceptances.c.accepted_at < before))
     connection.execute(sa.delete(previews).where(previews.c.updated_at < before))
     connection.execute(sa.delete(flaky_tests).where(flaky_tests.c.seen_at < before))
+    connection.execute(sa.delete(follows).where(follows.c.until < before))
     connection.execute(sa.delete(merges).where(merges.c.changed_at < before))
     # A write budget untouched for this long is full, like a new one.
     connection.execute(sa.delete(writes).where(writes.c.updated_at < before))

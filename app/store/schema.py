@@ -196,6 +196,25 @@ merges = sa.Table(
     sa.Column("changed_at", sa.Float, nullable=False),
 )
 
+# Merges whose way to production is followed.
+follows = sa.Table(
+    "follows",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("repository", sa.String(210), nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    # The commit on the base branch.
+    sa.Column("sha", sa.String(64), nullable=False),
+    sa.Column("minutes", sa.Integer, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("next_at", sa.Float, nullable=False),
+    # What the last look found, if it may be final.
+    sa.Column("seen", sa.Text, nullable=False),
+    sa.Column("ended", sa.Boolean, nullable=False),
+)
+sa.Index("follows_by_time", follows.c.next_at)
+
 # Tests that passed and failed on the same commit.
 flaky_tests = sa.Table(
     "flaky_tests",

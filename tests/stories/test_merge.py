@@ -195,3 +195,45 @@ async def test_after_a_merge_it_can_be_reverted_with_a_verdict(harness: Harness)
     )
     assert await github.file(repo, head, "later.txt") is not None
     assert b"return a - b" in (await github.file(repo, head, "calc.py") or b"")
+
+
+async def merged(harness: Harness, policy: bytes = b"") -> tuple[Subject, str]:
+    """A pull request that Honk has merged; with the commit on the base branch."""
+    pull, sha = await proposed(harness, policy=policy)
+    await pull.comment(f"/honk merge squash {sha}")
+    await pull.answered("Merged #")
+    return pull, str(pull_of(pull).merge_commit_sha)
+
+
+async def deploy(harness: Harness, pull: Subject, sha: str, *states: str) -> None:
+    """Someone's host reports a deployment to production."""
+    deployments = f"/repos/{pull.repository}/deployments"
+    wanted = {"ref": sha, "environment": "production", "auto_merge": False, "required_contexts": []}
+    made = await harness.github.act(OWNER, "POST", deployments, wanted)
+    for state in states:
+        report = {"state": state, "environment_url": "https://shop.example/"}
+        await harness.github.act(OWNER, "POST", f"{deployments}/{made['id']}/statuses", report)
+
+
+async def test_after_a_merge_it_is_followed_to_production(harness: Harness) -> None:
+    pull, sha = await merged(harness)
+    other = await harness.github.push_files(pull.repository, "main", {"x": b"\n"}, OWNER)
+    await deploy(harness, pull, other, "failure")
+    await deploy(harness, pull, sha, "in_progress", "failure", "success")
+    said = await pull.answered("is in production")
+    assert "`https://shop.example/`" in said
+    assert sha[:7] in said
+    await deploy(harness, pull, sha, "failure")
+    await asyncio.sleep(6)
+    assert len([each for each in pull.ours if "honk:after-merge" in each.body]) == 1
+
+
+@pytest.mark.slow
+async def test_after_a_merge_that_breaks_a_workflow_the_log_is_shown(harness: Harness) -> None:
+    pull, sha = await proposed(harness)
+    ci = OtherCi(conclusion="failure", log="deploying\nError: no such bucket\n")
+    harness.github.use_ci(pull.repository, ci)
+    await pull.comment(f"/honk merge {sha}")
+    said = await pull.answered("failed after the merge")
+    assert "Error: no such bucket" in said
+    assert "`/honk revert`" in said

@@ -31,6 +31,7 @@ from app.store.attestations import Attestations
 from app.store.builds import BuildStore
 from app.store.database import Database
 from app.store.flaky_tests import FlakyTests
+from app.store.follows import Follows
 from app.store.images import Images
 from app.store.merges import Merges
 from app.store.messages import Messages
@@ -133,6 +134,7 @@ def services(
             previews=PreviewStore(database),
             builds=BuildStore(database),
             merges=Merges(database),
+            follows=Follows(database),
             github=github,
             reconciler=Reconciler(database, github, triggers, AppIdentity(app_id=1, slug="honk")),
             mirrors=mirrors,
