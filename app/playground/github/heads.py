@@ -50,6 +50,7 @@ async def moved(
                 _close_named(world, repository, actor, "\n".join(messages))
         if ref.startswith("refs/heads/"):
             branch = ref.removeprefix("refs/heads/")
+            repository.pushers[branch] = actor
             if new != ZERO:
                 await checks.request_suite(world, repository, actor, new, branch, old)
             await _follow_heads(world, repository, actor, branch, old, new)
@@ -102,7 +103,7 @@ async def _follow_heads(
             add_event(world, issue, "head_ref_deleted", actor)
             close(world, base, issue, actor)
             continue
-        pull.head_sha, pull.last_pusher = new, actor
+        pull.head_sha = new
         await measure(base, issue, pull)
         await threads.follow_push(base.git, pull)
         world.touch(issue)

@@ -99,8 +99,10 @@ async def _missing_reviews(
         owners = await code_owners(repository, pull)
         if owners and not any(one.author.login.lower() in owners for one in approvals):
             found.append("Waiting on code owner review from " + ", ".join(sorted(owners)) + ".")
+    source = pull.head_repository
+    pusher = source.pushers.get(pull.head) if source is not None else None
     if given.get("require_last_push_approval") and not any(
-        one.commit_id == pull.head_sha and one.author is not pull.last_pusher for one in approvals
+        one.commit_id == pull.head_sha and one.author is not pusher for one in approvals
     ):
         found.append("New changes require approval from someone other than the last pusher.")
     if given.get("required_reviewers"):

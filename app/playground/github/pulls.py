@@ -127,7 +127,6 @@ async def _new_pull(call: Call) -> SimulatedPullRequest:
         raise Refusal(422, "Draft pull requests are not supported in this repository.")
     pull = SimulatedPullRequest(call.world.new_id(), head, base, head_sha, base_sha, draft)
     pull.head_repository, pull.head_owner = source, source.owner
-    pull.last_pusher = call.user
     pull.maintainer_can_modify = _invites(call, source)
     return pull
 

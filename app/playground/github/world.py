@@ -225,7 +225,6 @@ class SimulatedPullRequest:
     threads: list[ReviewThread] = field(default_factory=list)
     auto_merge: AutoMerge | None = None
     queued: QueueEntry | None = None
-    last_pusher: User | None = None
     merge_jobs: dict[str, MergeJob] = field(default_factory=dict)
     """Merges that were requested to run in the background, by their UUIDs."""
 
@@ -354,6 +353,8 @@ class Repository:
     signed: set[str] = field(default_factory=set)
     """Commits that GitHub itself signed."""
     statuses: list[CommitStatus] = field(default_factory=list)
+    pushers: dict[str, User] = field(default_factory=dict)
+    """Who pushed to a branch last."""
     scanned: set[str] = field(default_factory=set)
     """Commits whose scans of code and licenses have succeeded."""
     deployments: dict[int, Deployment] = field(default_factory=dict)

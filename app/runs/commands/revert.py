@@ -35,7 +35,8 @@ async def handle(services: Services, trigger: Trigger, policy: Policy) -> None:
     answer = messages.merge.reverted(trigger.number, done.number)
     await durable.step("answer", NoResult, lambda: intake.answer(services, trigger, answer))
     change = {
-        "id": f"{trigger.id}:check",
+        # The same for two requests: there is one verdict.
+        "id": f"revert:{trigger.repository_id}:{done.number}:{done.head_sha}",
         "kind": "check",
         "number": done.number,
         "title": messages.merge.revert_title(trigger.title),
