@@ -12,12 +12,12 @@ import structlog
 
 from app import log_events, messages
 from app.domain.after_merge import Fate, fate
-from app.domain.trigger import Signal
+from app.domain.policy import Policy
+from app.domain.trigger import Signal, Trigger
+from app.domain.values import CommitSha
 from app.errors import HonkError, RetryableError
 from app.github import actions, checks, conversation, deployments
 from app.github.client import RepositoryClient
-from app.github.pulls import PullRequest
-from app.runs import current_policy
 from app.runs.services import FOLLOW, Services
 from app.store.database import now
 from app.store.follows import FollowedMerge
@@ -33,20 +33,19 @@ _FINAL = ("live", "failed")
 
 
 async def start(
-    services: Services, signal: Signal, client: RepositoryClient, pull: PullRequest
+    services: Services, asked: Trigger | Signal, policy: Policy, number: int, sha: CommitSha
 ) -> None:
-    """Follow a merged pull request for as long as the policy says."""
-    policy = await current_policy.load(client, signal.default_branch)
-    if not policy.follow_merge_minutes or pull.merge_commit is None:
+    """Follow a merged pull request for as long as the policy says; `sha` is on the base branch."""
+    if not policy.follow_merge_minutes:
         return
     moment = now()
     await services.follows.start(
         FollowedMerge(
-            repository=signal.repository,
-            repository_id=signal.repository_id,
-            installation_id=signal.installation_id,
-            number=pull.number,
-            sha=pull.merge_commit,
+            repository=asked.repository,
+            repository_id=asked.repository_id,
+            installation_id=asked.installation_id,
+            number=number,
+            sha=sha,
             minutes=policy.follow_merge_minutes,
             until=moment + policy.follow_merge_minutes * 60.0,
             next_at=moment,

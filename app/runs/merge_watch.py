@@ -14,7 +14,7 @@ from app.domain.values import CommitSha
 from app.github import conversation, pulls
 from app.github.client import RepositoryClient
 from app.github.pulls import PullRequest
-from app.runs import after_merge, durable
+from app.runs import after_merge, current_policy, durable
 from app.runs.services import PUBLISH, WRITE_COMMENTS, Services
 from app.store.merges import MergeRequest
 
@@ -57,8 +57,9 @@ async def _say_left_queue(services: Services, signal: Signal, request: MergeRequ
 async def _follow(services: Services, signal: Signal, client: RepositoryClient) -> None:
     assert signal.number is not None
     pull = await pulls.pull_request(client, signal.number)
-    if pull.merged:
-        await after_merge.start(services, signal, client, pull)
+    if pull.merge_commit is not None:
+        policy = await current_policy.load(client, signal.default_branch)
+        await after_merge.start(services, signal, policy, pull.number, pull.merge_commit)
 
 
 async def _check_auto_merge(

@@ -66,16 +66,17 @@ TROUBLES = {
 
 @dataclass(frozen=True)
 class Asked:
-    """The nth request of this kind in a run."""
+    """The nth request of this kind in a run, or in a merge."""
 
     method: str
     template: str
     nth: int
+    of_merge: bool = False
 
     def __str__(self) -> str:
         short = self.template.removeprefix("/repos/{owner}/{repo}") or "the repository"
         nth = f" ({self.nth})" if self.nth > 1 else ""
-        return f"{self.method} {short}{nth}"
+        return f"{'/honk merge: ' if self.of_merge else ''}{self.method} {short}{nth}"
 
     @property
     def is_git(self) -> bool:
@@ -104,19 +105,26 @@ class Bench:
         await subject.label()
         await over(self.harness, subject)
         await demand_the_usual_end(subject)
-        counts: Counter[tuple[str, str]] = Counter()
-        for record in requests[before:]:
-            kind = (record.method, record.template)
-            counts[kind] += 1
-            asked = Asked(*kind, counts[kind])
-            if self._is_of_a_run(record):
-                self.calls[str(asked)] = asked
+        self._note(requests[before:], of_merge=False)
+        pull = await self._proposed()
+        before = len(requests)
+        await self._merged(pull)
+        self._note(requests[before:], of_merge=True)
         return [
             Point(name, what, trouble.slow)
             for what, trouble in TROUBLES.items()
             for name, asked in self.calls.items()
             if trouble.git or not asked.is_git
         ]
+
+    def _note(self, records: list[RequestRecord], *, of_merge: bool) -> None:
+        counts: Counter[tuple[str, str]] = Counter()
+        for record in records:
+            kind = (record.method, record.template)
+            counts[kind] += 1
+            asked = Asked(*kind, counts[kind], of_merge)
+            if self._is_of_a_run(record):
+                self.calls[str(asked)] = asked
 
     def needs_the_harness_alone(self, point: Point) -> bool:
         """Whether another run could get the failure that is meant for this one."""
@@ -128,19 +136,48 @@ class Bench:
         Raises AssertionError when people could see it.
         """
         asked, faults = self.calls[point.where], self.harness.github.faults
-        subject = await self._subject()
+        subject = await (self._proposed() if asked.of_merge else self._subject())
         path = self._path(asked, subject)
         fault = TROUBLES[point.what].order(faults, asked.method, path, asked.nth - 1)
         try:
-            await subject.label()
-            await over(self.harness, subject)
+            if asked.of_merge:
+                await self._merged(subject)
+            else:
+                await subject.label()
+                await over(self.harness, subject)
             met = all(each is not fault for each in faults.answers)
         finally:
             faults.answers[:] = [each for each in faults.answers if each is not fault]
+        if asked.of_merge:
+            return "ok" if met else "not met"
         await demand_the_usual_end(subject)
         told = [each for each in subject.ours if "<!-- honk:" in each.body]
         demand(len(told) == 2, f"{len(told)} comments were made")
         return "ok" if met else "not met"
+
+    async def _proposed(self) -> Subject:
+        """A person's pull request, which a rule lets be merged when someone has approved it."""
+        issue = await self._subject()
+        github, repo = self.harness.github, issue.repository
+        github.protect(repo, "main", reviews=1, enforce_admins=True)
+        github.set_permission(repo, "walter", "write")
+        await github.push_files(repo, "feat", {"b.txt": b"b\n"}, "olivia")
+        made = await github.open_pull_request(repo, "olivia", "feat")
+        await github.review(repo, made.number, "walter", "Good", "APPROVE")
+        await github.drained()
+        return Subject(self.harness, repo, made.number)
+
+    async def _merged(self, pull: Subject) -> None:
+        """Ask for the merge; there is one merge and one answer."""
+        assert pull.issue.pull is not None
+        await pull.comment(f"/honk merge {pull.issue.pull.head_sha}")
+        answer = await pull.answered("Merged #")
+        await self.harness.github.drained()
+        told = [each for each in pull.ours if "<!-- honk:" in each.body]
+        demand(len(told) == 1, f"{len(told)} comments were made")
+        demand(pull.issue.pull.merged_at is not None, f"it is not merged: {answer}")
+        count = await pull.git("rev-list", "--count", "main")
+        demand(count.strip() == "3", f"{count.strip()} commits are on the base branch")
 
     async def _subject(self) -> Subject:
         owner = f"owner-{next(self._numbers):04}"

@@ -25,7 +25,7 @@ from app.github.refusals import (
     NotFoundError,
     NoTokenError,
 )
-from app.runs import durable, intake, starting
+from app.runs import after_merge, durable, intake, starting
 from app.runs.durable import NoResult
 from app.runs.services import MERGE, MERGE_DEPLOYED, MERGE_QUEUE, Services
 from app.store.merges import MergeRequestState
@@ -89,6 +89,8 @@ async def _merge(services: Services, trigger: Trigger, policy: Policy) -> str:
     except _NotMergedError:
         await services.merges.release(trigger, number)
         raise
+    if outcome == "merged" and request.commit is not None:
+        await after_merge.start(services, trigger, policy, number, request.commit)
     if outcome is None:
         await services.merges.release(trigger, number)
     else:
@@ -125,7 +127,7 @@ class _Request:
         self._method = trigger.command.method if trigger.command is not None else None
         self._login = trigger.actor.login
         self._number = trigger.number
-        self._commit: CommitSha | None = None
+        self.commit: CommitSha | None = None
         self.state = state
 
     @classmethod
@@ -264,7 +266,7 @@ class _Request:
             if refusal.status != 403:
                 raise
             return refusal.reason
-        self._commit = result.sha
+        self.commit = result.sha
         return result.reason
 
     async def _enqueue(self) -> str:
@@ -285,7 +287,7 @@ class _Request:
             self._number,
             state.base_ref,
             state.head_sha,
-            self._commit or "",
+            self.commit or "",
             found.method,
             self._login,
             found.failing,
@@ -298,7 +300,7 @@ class _Request:
         """It was merged or queued before, by this request if `is_own`."""
         state = self.state
         if is_own:
-            self._commit = state.merge_commit
+            self.commit = state.merge_commit
             method = chosen_method(state, self._rules, self._method)
             return self._done(Mergeable(method=method, queue=found.lack is Lack.IN_QUEUE))
         if found.lack is Lack.MERGED:
