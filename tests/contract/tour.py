@@ -257,6 +257,20 @@ class Tour:
         await self.repo("PUT", f"/pulls/{number}/merge", {"merge_method": "squash"})
         await self.repo("GET", f"/pulls/{number}/merge")
         await self.repo("PUT", "/pulls/2/update-branch", {})
+        await self.branch("later", "c.py", "c\n")
+        number = await self.pull("later")
+        asked = await self.repo("PUT", f"/pulls/{number}/merge-async", {"merge_method": "squash"})
+        await self.repo("GET", f"/pulls/{number}/merge-async/{asked['details']['uuid']}")
+        await self.repo("PUT", f"/pulls/{number}/merge-async", {})
+        merged = (await self.repo("GET", f"/pulls/{number}"))["node_id"]
+        made = await self.mutate(
+            "revertPullRequest", "revertPullRequest { number }", pullRequestId=merged
+        )
+        await self.repo(
+            "PATCH",
+            f"/pulls/{made['revertPullRequest']['revertPullRequest']['number']}",
+            {"state": "closed"},
+        )
 
     # -- data about commits
 
