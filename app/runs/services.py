@@ -91,7 +91,13 @@ MERGE = {
     "statuses": "read",
     "metadata": "read",
 }
-FOLLOW = {**WRITE_COMMENTS, "checks": "read", "actions": "read", "deployments": "read"}
+FOLLOW = {
+    **WRITE_COMMENTS,
+    "checks": "read",
+    "statuses": "read",
+    "actions": "read",
+    "deployments": "read",
+}
 MERGE_QUEUE = {**MERGE, "merge_queues": "write"}
 MERGE_DEPLOYED = {**MERGE, "deployments": "read"}
 PUBLISH = {"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
