@@ -40,7 +40,7 @@ format: .venv/dev
 bench: .venv/dev | system               ## measures, never gates; ONLY=name,name
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
+faults: .venv/dev .venv/claude-code toolchains tests/contract/node_modules/.stamp | system    ## the fault bench, resumable; ONLY=kill, model, github, slack, chaos, deliveries or machine, ON=postgres, SEED=1, AGAIN=1
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(ON),--on $(ON)) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 
 trust: .venv/dev toolchains | system    ## cheats with their controls, honest changes, real releases, combinations; resumable; ONLY=word, SEED=1, AGAIN=1
@@ -67,6 +67,7 @@ check-bare:                             ## the README's commands in bare roots o
 
 pictures: .venv/dev | system            ## the story as pictures in docs/pictures
 	@$(BIN)/python -m tests.browser.pictures
+	@$(BIN)/python -m tests.browser.slack_pictures
 
 dist: .venv/dev                         ## the wheel and the source distribution, in dist/
 	@$(BIN)/python -m hatchling build -d dist

@@ -16,6 +16,7 @@ from benchmarks import (
     receiver,
     report,
     setup,
+    slack,
     slow,
     verify,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "report": report.main,
     "setup": setup.main,
     "every": every.main,
+    "slack": slack.main,
     "agent": agent.main,
 }
 

@@ -47,6 +47,8 @@ _DEFAULT_WORD = re.compile(r"(?i)default(?:\s+(?:repo:)?(\S+))?\W*")
 _HIDDEN = frozenset({"accept", "trust", "doctor", "setup", "help"})
 """Commands about GitHub's own pages; they work there."""
 
+ON_PULL = frozenset({"merge", "ready"})
+"""Commands that belong on the pull request of a run, not on its issue."""
 STARTING = frozenset({"work", "fix", "plan", "ask"})
 """Commands that begin something; the others make sense only where a run is."""
 
@@ -265,9 +267,10 @@ class Asking:
         assert thread.number is not None
         newest = next(iter(await self.runs_of(thread)), None)
         number = newest.number if newest is not None else thread.number
+        if said.name in ON_PULL and newest is not None:
+            number = newest.pull_number or number
         if said.name == "merge" and newest is not None:
             # What the thread shows is what the person has seen.
-            number = newest.pull_number or number
             sha = said.sha or newest.published_sha or ""
             said = said.model_copy(update={"sha": sha})
         client = await self.repositories.client(chosen.installation_id, chosen.name)

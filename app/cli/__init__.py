@@ -437,17 +437,33 @@ async def _report(
 @click.option(
     "--once", is_flag=True, help="Exit after the run, with 0 only if it ended as expected."
 )
+@click.option(
+    "--story",
+    type=click.Choice(["commute-slack"]),
+    help="Another story: commute-slack asks in a simulated Slack, and merges there.",
+)
 @reports_errors
 def playground(
-    repo: Path | None, issue: Path | None, script: Path | None, port: int, once: bool
+    repo: Path | None,
+    issue: Path | None,
+    script: Path | None,
+    port: int,
+    once: bool,
+    story: str | None,
 ) -> None:
     """Try Honk on a simulated GitHub on this machine."""
     with needs_playground():
+        from app.playground.commute import play_in_slack
         from app.playground.run import Scene, play
 
     if (repo is None) != (issue is None):
         raise click.UsageError("--repo and --issue must be used together.")
-    good = asyncio.run(play(Scene.of(repo, issue, script), port=port, once=once))
+    if story and repo:
+        raise click.UsageError(
+            f"--story {story} plays on Honk's sample: remove --repo and --issue."
+        )
+    told = play_in_slack if story else play
+    good = asyncio.run(told(Scene.of(repo, issue, script), port=port, once=once))
     sys.exit(0 if good else 1)
 
 

@@ -55,9 +55,7 @@ async def ensure_preview(client: RepositoryClient, sha: CommitSha, url: str, abo
     Needs deployments: write.
     https://docs.github.com/en/rest/deployments/deployments#create-a-deployment
     """
-    query: dict[str, str | int] = {"sha": sha, "environment": ENVIRONMENT, "per_page": 100}
-    listed = (await client.get(_DEPLOYMENTS, query=query)).read(list[_DeploymentWire])
-    ours = [each.id for each in listed if await is_our_bot(client, actor(each.creator))]
+    ours = await _ours(client, sha)
     deployment = max(ours) if ours else await _create(client, sha, about)
     if (await _newest_status(client, _DeploymentWire(deployment, ENVIRONMENT))).state != "success":
         await _report(client, deployment, "success", environment_url=url, description=about)
@@ -83,11 +81,18 @@ async def _create(client: RepositoryClient, sha: CommitSha, about: str) -> int:
     return answer.read(_CreatedWire).id
 
 
-async def end_preview(client: RepositoryClient, deployment: int) -> None:
-    """Mark one of our deployments as inactive, unless it is gone. Needs deployments: write."""
-    newest = await _newest_status(client, _DeploymentWire(deployment, ENVIRONMENT))
-    if newest.state != "inactive":
-        await _report(client, deployment, "inactive")
+async def end_previews(client: RepositoryClient, sha: CommitSha) -> None:
+    """Mark our deployments of the commit as inactive. Needs deployments: write."""
+    for deployment in await _ours(client, sha):
+        newest = await _newest_status(client, _DeploymentWire(deployment, ENVIRONMENT))
+        if newest.state != "inactive":
+            await _report(client, deployment, "inactive")
+
+
+async def _ours(client: RepositoryClient, sha: CommitSha) -> list[int]:
+    query: dict[str, str | int] = {"sha": sha, "environment": ENVIRONMENT, "per_page": 100}
+    listed = (await client.get(_DEPLOYMENTS, query=query)).read(list[_DeploymentWire])
+    return [each.id for each in listed if await is_our_bot(client, actor(each.creator))]
 
 
 async def _report(client: RepositoryClient, deployment: int, state: str, **values: str) -> None:

@@ -88,15 +88,15 @@ class Scene:
 
 async def play(scene: Scene, *, port: int, once: bool) -> bool:
     """Run the scenario; True when there is a pull request with a correct check run."""
-    with _home() as home:
+    with playground_home() as home:
         github = github_with_pages(home / "github", registration(home))
         for login in (OWNER, *PEOPLE):
             github.add_user(login)
         async with (
             serve(github, port=port) as github_url,
-            _model(scene) as (model, model_url),
-            _meanwhile(_add_repositories(github, scene)) as added,
-            product(home, _settings(home, github_url, model_url)) as honk,
+            scripted_model(scene) as (model, model_url),
+            concurrently(add_repositories(github, scene)) as added,
+            product(home, product_settings(home, github_url, model_url)) as honk,
         ):
             await added
             github.webhook_url = f"{honk.url}/webhooks/github"
@@ -109,12 +109,12 @@ async def play(scene: Scene, *, port: int, once: bool) -> bool:
             if not once and ended:
                 click.echo(f"\nThe playground is running at {github_url}. Press Ctrl-C to stop it.")
                 click.echo(f"Honk's own pages are at {honk.url}/runs.")
-                await _interrupted()
+                await interrupted()
         return good
 
 
 @asynccontextmanager
-async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+async def concurrently(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
     """Run work concurrently with the block; it is canceled at the end."""
     task = asyncio.create_task(work)
     try:
@@ -263,7 +263,8 @@ def network_settings(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if name.upper() in _HANDED_ON}
 
 
-def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, str]:
+def product_settings(home: Path, github_url: str, model_url: str | None) -> dict[str, str]:
+    """The product's whole settings, with the scripted model at this URL, or the real one."""
     if model_url:
         model = {"ANTHROPIC_BASE_URL": model_url, "ANTHROPIC_API_KEY": KEY_OF_NOBODY}
     else:
@@ -274,7 +275,7 @@ def _settings(home: Path, github_url: str, model_url: str | None) -> dict[str, s
 
 
 @asynccontextmanager
-async def _model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str | None]]:
+async def scripted_model(scene: Scene) -> AsyncIterator[tuple[ScriptedModel | None, str | None]]:
     """The scripted model behind the Messages API; nothing if the real one works."""
     if scene.script is None:
         yield None, None
@@ -305,7 +306,8 @@ def registration(home: Path) -> AppRegistration:
     )
 
 
-async def _add_repositories(github: GitHub, scene: Scene) -> None:
+async def add_repositories(github: GitHub, scene: Scene) -> None:
+    """Make the repositories of the scenario, without issues. Raises UserError."""
     team = {login: level for login, level in PEOPLE.items() if level != "stranger"}
     owned = {OWNER: "admin", **team}
     for sample in scene.samples:
@@ -339,7 +341,7 @@ def _repository_name(repo: Path) -> str:
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def playground_home() -> Iterator[Path]:
     """A temporary directory for this playground."""
     home = Path(tempfile.mkdtemp(prefix="honk-playground-"))
     # Sandboxes run as separate users, which must be able to traverse the folder.
@@ -350,7 +352,8 @@ def _home() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _interrupted() -> None:
+async def interrupted() -> None:
+    """Wait until the person ends the playground."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ async def on_signal(services: Services, signal: Signal) -> None:
 
 
 async def collect(services: Services, row: RunRow) -> bool:
-    """Store the artifact that the policy names; whether there is something new to show.
+    """Store the artifact that the policy names; whether there is one.
 
     Raises RetryableError when GitHub or the database is unavailable, and UserError when GitHub
     refuses.
@@ -67,15 +67,23 @@ async def collect(services: Services, row: RunRow) -> bool:
         return False
     client = await services.client(row.input, READ_RUNS)
     found = await find_artifact(client, policy.artifact, CommitSha(sha), _repository_id(row))
-    known = await services.builds.of_commit(_repository_id(row), sha)
-    if found is None or (known is not None and known.artifact_id >= found.artifact.id):
+    if found is None:
         return False
+    # The end of the run and an event may come at the same time.
+    async with services.locks.only_one(f"build {_repository_id(row)} {sha}", asyncio.Event()):
+        known = await services.builds.of_commit(_repository_id(row), sha)
+        if known is None or known.artifact_id < found.artifact.id:
+            known = await _store(services, client, row, found)
+        if known.files and known.deployment is None:
+            await reply.decorate("a deployment", _deploy(services, row, known))
+    return True
+
+
+async def _store(services: Services, client: RepositoryClient, row: RunRow, found: _Found) -> Build:
     build, files = await _build(services, client, row, found)
     await services.builds.put(build, [each.content for each in files])
-    log.info(log_events.BUILD_STORED, sha=sha, size=build.size, why=build.problem)
-    if files:
-        await reply.decorate("a deployment", _deploy(services, row, build))
-    return True
+    log.info(log_events.BUILD_STORED, sha=build.sha, size=build.size, why=build.problem)
+    return build
 
 
 async def find_artifact(
@@ -117,7 +125,7 @@ async def _build(
     policy, moment = row.input.policy.preview, time.time()
     assert policy is not None and row.published_sha is not None and row.pull_number is not None
     build = Build(
-        id=base64.b32encode(secrets.token_bytes(20)).decode().lower(),
+        id=_id(_repository_id(row), row.published_sha, found.artifact.id),
         repository=row.input.trigger.repository,
         repository_id=_repository_id(row),
         number=row.pull_number,
@@ -164,7 +172,7 @@ async def _deploy(services: Services, row: RunRow, build: Build) -> None:
     await services.builds.deployed(build, deployment)
     for other in await services.builds.of_pull(build.repository_id, build.number):
         if other.id != build.id and other.deployment is not None:
-            await deployments.end_preview(client, other.deployment)
+            await deployments.end_previews(client, other.sha)
             await services.builds.deployed(other, None)
 
 
@@ -180,12 +188,18 @@ async def on_close(services: Services, signal: Signal) -> None:
     )
     for build in found:
         if build.deployment is not None:
-            ending = deployments.end_preview(client, build.deployment)
+            ending = deployments.end_previews(client, build.sha)
             await reply.decorate("the end of a deployment", ending)
         await services.builds.remove(build)
     for row in await services.runs.of_pull(str(signal.repository), signal.number):
         if row.published_sha in {build.sha for build in found}:
             await previews.update(services, row)
+
+
+def _id(repository_id: int, sha: str, artifact: int) -> str:
+    """The same for the same artifact, so that a repeated step changes no address."""
+    digest = hashlib.sha256(f"{repository_id} {sha} {artifact}".encode()).digest()
+    return base64.b32encode(digest[:20]).decode().lower()
 
 
 def page_url(services: Services, build: Build) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tests.faults import chaos, deliveries, github, kill, machine, model
+from tests.faults import chaos, deliveries, github, kill, machine, model, slack
 from tests.faults.points import Point, go_through, is_bad, table, write_down
 from tests.support.ledger import Ledger
 
@@ -31,6 +31,7 @@ _TITLES = {
     "kill": "Kill matrix",
     "model": model.TITLE,
     "github": github.TITLE,
+    "slack": slack.TITLE,
     "chaos": chaos.TITLE,
     "deliveries": deliveries.TITLE,
     "machine": machine.TITLE,
@@ -84,6 +85,16 @@ async def _github(ledger: Ledger, ends: float) -> list[Point]:
     return points
 
 
+async def _slack(ledger: Ledger, ends: float) -> list[Point]:
+    async with slack.opened() as bench:
+        points = await bench.points()
+        alone = [point for point in points if bench.needs_slack_alone(point)]
+        others = [point for point in points if point not in alone]
+        await go_through(others, bench.survives, ledger, ends=ends)
+        await go_through(alone, bench.survives, ledger, ends=ends, at_once=1)
+    return points
+
+
 async def _machine(ledger: Ledger, ends: float) -> list[Point]:
     points = machine.points()
     await go_through(points, machine.survives, ledger, ends=ends)
@@ -104,7 +115,8 @@ async def _go_on(
     if name == "kill":
         points = await _kill(ledger, databases, ends)
     else:
-        points = await {"model": _model, "github": _github, "machine": _machine}[name](ledger, ends)
+        parts = {"model": _model, "github": _github, "slack": _slack, "machine": _machine}
+        points = await parts[name](ledger, ends)
     results = [ledger.rows.get(str(point), [""])[-1] for point in points]
     return table(_TITLES[name], points, ledger), results
 

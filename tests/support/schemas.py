@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def kept(name: str, write: Callable[[sqlite3.Connection], None]) -> sqlite3.Conn
     if not index.exists():
         index.parent.mkdir(exist_ok=True)
         # Put in place at once, for several tests may come here.
-        draft = index.with_name(f"{index.name}.{id(write)}")
+        draft = index.with_name(f"{index.name}.{os.getpid()}")
         with closing(sqlite3.connect(draft)) as connection, connection:
             write(connection)
         draft.replace(index)

@@ -26,6 +26,7 @@ from app.playground.slack.app import METHODS
 from tests.support.openapi import ContractError, Seen
 from tests.support.schemas import ROOT, Json, Problems, kept
 from tests.support.schemas import problems as problems_of
+from tests.support.toolchains import use_fetched
 
 SLACK_SESSION = Seen()
 """What every `slack_contract` of this process checked."""
@@ -143,6 +144,7 @@ def _without(exempt: Mapping[str, str], problems: Problems) -> Problems:
 
 def _write(connection: sqlite3.Connection) -> None:
     names = [f"{type_of(name)}{kind}" for name in METHODS for kind in ("Arguments", "Response")]
+    use_fetched()
     command = ["node", str(_CONTRACT / "slack_schemas.cjs"), *names, *_TYPES]
     done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     if done.returncode:

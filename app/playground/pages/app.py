@@ -6,11 +6,10 @@ selected on the page, and the simulated GitHub decides what they may do.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -20,30 +19,24 @@ from starlette.staticfiles import StaticFiles
 
 from app.playground.github import AppRegistration, GitHub, RefusedError
 from app.playground.github.world import Repository, SimulatedIssue
+from app.playground.slack import Slack
 
 from . import doing, files
+from .forms import HEADERS, RefusedFormError, form_of, not_modified, refuse_strangers
 from .reading import mood_of
 from .visit import NoSuchPageError, Site, Visit
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
-_HOSTS = ("127.0.0.1", "localhost", "::1")
-_MOST_BYTES = 1 << 20
 _RESERVED = ("api", "apps", "assets", "login", "notifications", "organizations", "settings")
 
 Page = Callable[[Visit], Awaitable[Response]]
 
 
-def github_with_pages(root: Path, app: AppRegistration) -> GitHub:
-    """An empty GitHub as `GitHub.create` makes it, with pages for people."""
-    site = Site()
+def github_with_pages(root: Path, app: AppRegistration, slack: Slack | None = None) -> GitHub:
+    """An empty GitHub as `GitHub.create` makes it, with pages for people.
+
+    The first page links to `slack`, where there is one.
+    """
+    site = Site(slack=slack)
     site.github = GitHub.create(root, app, pages=page_routes(site))
     return site.github
 
@@ -95,45 +88,19 @@ class _NotReserved(Route):
 async def _guarded(site: Site, request: Request, page: Page) -> Response:
     visit = Visit(site, request)
     try:
-        _refuse_strangers(request)
+        refuse_strangers(request)
         if request.method == "POST":
-            visit.form = await _form(request)
+            visit.form = await form_of(request)
         response = await page(visit)
     except NoSuchPageError:
         response = visit.show("missing.html", 404)
+    except RefusedFormError as refused:
+        words = f"{refused} ({refused.status})"
+        response = visit.show("refused.html", refused.status, refusal=words)
     except RefusedError as refused:
         response = visit.show("refused.html", refused.status, refusal=words_of(refused))
     MutableHeaders(scope=None, raw=response.raw_headers).update(HEADERS)
-    return _not_modified(request, response)
-
-
-def _refuse_strangers(request: Request) -> None:
-    """Only this machine's own pages may send forms, and only its own host names are accepted."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if host not in _HOSTS:
-        raise RefusedError(403, {"message": "The playground answers on this machine alone."})
-    origin = request.headers.get("origin")
-    if request.method == "POST" and origin != f"http://{request.headers['host']}":
-        raise RefusedError(403, {"message": "This form came from another site."})
-
-
-async def _form(request: Request) -> Mapping[str, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise RefusedError(413, {"message": "This is too long for a form."})
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-
-
-def _not_modified(request: Request, response: Response) -> Response:
-    if request.method != "GET" or response.status_code != 200:
-        return response
-    tag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
-    response.headers["ETag"] = tag
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=HEADERS | {"ETag": tag})
-    return response
+    return not_modified(request, response)
 
 
 def words_of(refused: RefusedError) -> str:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from app.playground.github import GitHub
 from app.playground.github.accounts import User
 from app.playground.github.world import Repository, World
+from app.playground.slack import Slack
 
 from .feed import Notice, notices
 from .reading import EMOJI, Diffs, Reader, role_of, state_of
@@ -35,6 +36,7 @@ class Site:
     """Shared by all pages; `github` is set before the first request."""
 
     github: GitHub = field(init=False)
+    slack: Slack | None = None
     diffs: Diffs = field(default_factory=Diffs)
     read: dict[str, int] = field(default_factory=dict)
     """The newest notice that each person has read."""

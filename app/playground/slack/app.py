@@ -73,14 +73,14 @@ class SlackFront:
         world, name = self.world, request.path_params["method"]
         if world.faults.is_away:
             return HTMLResponse("<html><body>Service unavailable</body></html>", _AWAY)
-        fault = world.faults.take(name)
-        if fault is not None and not fault.after:
-            await asyncio.sleep(fault.delay)
-        call = SlackCall(world, name, {})
+        call, fault = SlackCall(world, name, {}), None
         status, headers = 200, dict[str, str]()
         answer: Json = {"ok": False, "error": "fatal_error"}
         try:
             call.arguments = await _arguments(request)
+            fault = world.faults.take(name, call.arguments)
+            if fault is not None and not fault.after:
+                await asyncio.sleep(fault.delay)
             if fault is None or fault.after or not fault.status:
                 answer = {"ok": True} | await self._run(call, request)
         except SlackRefusal as refusal:

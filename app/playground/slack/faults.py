@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,13 @@ class SlackFault:
     skip: int
     cut: bool = False
     """Send half of the answer and hang up."""
+    channel: str = ""
+    """Only calls that name this channel; empty for all."""
+
+    def fits(self, method: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether the order is about this call."""
+        named = arguments.get("channel") or arguments.get("channel_id")
+        return bool(self.method.fullmatch(method)) and self.channel in ("", named)
 
 
 @dataclass
@@ -54,15 +62,17 @@ class SlackFaults:
         times: int | None = 1,
         skip: int = 0,
         cut: bool = False,
+        channel: str = "",
     ) -> SlackFault:
         """Answer calls with this status instead.
 
         `status` 0 leaves the answer as it is, for a mere delay or cut. `delay` is in seconds.
         `times` None is forever; the first `skip` matching calls are let through. A `body` of text
-        is sent as HTML.
+        is sent as HTML. `channel` is the id of the only channel that it applies to.
         """
         pattern = re.compile(method)
         order = SlackFault(pattern, status, body, headers or {}, delay, after, times, skip, cut)
+        order.channel = channel
         self.orders.append(order)
         return order
 
@@ -71,10 +81,10 @@ class SlackFaults:
         self.orders.clear()
         self.is_away = False
 
-    def take(self, method: str) -> SlackFault | None:
+    def take(self, method: str, arguments: Mapping[str, Any]) -> SlackFault | None:
         """The order that applies to this call; counts as one use."""
         for order in self.orders:
-            if not order.method.fullmatch(method):
+            if not order.fits(method, arguments):
                 continue
             if order.skip:
                 order.skip -= 1

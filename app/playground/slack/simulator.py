@@ -48,6 +48,8 @@ class Slack:
 
     def __init__(self, world: SlackWorld, pages: Sequence[BaseRoute] = ()) -> None:
         self.world = world
+        self.links: dict[str, str] = {}
+        """Places outside Slack that its pages lead to, by name."""
         self._front = SlackFront(world, pages)
 
     @classmethod

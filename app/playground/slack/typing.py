@@ -38,6 +38,20 @@ def typed(world: SlackWorld, author: SlackUser, text: str) -> str:
     return _TOKEN.sub(special, escaped)
 
 
+def as_typed(world: SlackWorld, text: str) -> str:
+    """A stored text as a person would type it, for a field to edit it in."""
+
+    def plain(match: re.Match[str]) -> str:
+        what = match["what"]
+        if match["kind"] == "@" and what in world.users:
+            return f"@{world.users[what].name}"
+        if match["kind"] == "#" and what in world.channels:
+            return f"#{world.channels[what].name}"
+        return f"@{what}" if match["kind"] == "!" else what
+
+    return unescaped(_SPECIAL.sub(plain, text))
+
+
 def rich_text(text: str) -> list[Json]:
     """The block that Slack adds to what a person wrote."""
     elements: list[Json] = []
