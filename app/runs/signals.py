@@ -131,7 +131,7 @@ async def _resolve(services: Services, signal: Signal) -> ResolveResult:
     trigger = row.input.trigger
     match signal.kind:
         case "button":
-            on_pull = signal.action in ("fix", "accept") and row.pull_number is not None
+            on_pull = signal.action in ("fix", "accept", "merge") and row.pull_number is not None
             return await _trigger(services, signal, row, "button", signal.action, on_pull=on_pull)
         case "rerun":
             return await _trigger(services, signal, row, "button", "retry", on_pull=False)

@@ -41,7 +41,7 @@ from app.web.forms import is_same, read_form
 from app.web.login import AuthMiddleware
 from app.web.rendering import HEADERS, Renderer
 from app.web.run_feed import WINDOW, Cursor, RunFeed, RunFeeds, Stored
-from app.web.run_values import facts
+from app.web.run_values import commit_to_merge, facts
 from app.web.sessions import WebSession
 from app.web.transcript import FULL, SHORT, Step, StepReader
 from app.web.webhook import TriggerSink
@@ -422,6 +422,8 @@ class RunPages:
         if asked not in [each.command for each in values["buttons"]]:
             return "The run has changed since the page was loaded, so nothing was done."
         sha = row.published_sha or "" if asked == "accept" else ""
+        if asked == "merge":
+            sha = commit_to_merge(row) or ""
         return Command.model_validate({"name": asked, "task": "", "sha": sha})
 
     def _written(self, text: str) -> Command | str:

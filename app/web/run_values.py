@@ -9,6 +9,7 @@ from app import messages
 from app.domain.report import PlanItem, Report
 from app.domain.run import RESUMABLE, Outcome, Phase
 from app.domain.trigger import Trigger
+from app.domain.values import CommitSha, short
 from app.domain.verdict import Verdict
 from app.messages.verdict import ACCEPTABLE
 from app.store.database import now
@@ -22,12 +23,12 @@ _CENT = 0.005
 
 @dataclass(frozen=True)
 class Button:
-    """A command that a person can give with one click."""
+    """A command that a person can give with one click; with a `warning`, after reading that."""
 
     command: str
     label: str
     is_primary: bool = False
-    is_rare: bool = False
+    warning: str = ""
 
 
 def buttons(row: RunRow, report: Report | None, *, is_newest: bool) -> list[Button]:
@@ -37,7 +38,7 @@ def buttons(row: RunRow, report: Report | None, *, is_newest: bool) -> list[Butt
         # The check of a head is not stopped by a command.
         return [] if row.input.trigger.kind == "check" else [Button("stop", "Stop")]
     if row.input.trigger.kind == "check":
-        return [Button("retry", "Run the tests again")]
+        return [Button("retry", "Run the tests again"), *_merge(row)]
     if not is_newest:
         return []
     verdict = report.verdict if report else None
@@ -49,9 +50,33 @@ def buttons(row: RunRow, report: Report | None, *, is_newest: bool) -> list[Butt
     if row.outcome in RESUMABLE and row.outcome is not Outcome.QUESTION:
         found.append(Button("continue", "Continue", is_primary=True))
     found.append(Button("retry", "Retry"))
+    found += _merge(row)
     if row.published_sha:
-        found.append(Button("undo", "Undo", is_rare=True))
+        warning = "Reverts what this run pushed, in one new commit."
+        found.append(Button("undo", "Undo", warning=warning))
     return found
+
+
+def commit_to_merge(row: RunRow) -> CommitSha | None:
+    """The commit of a pull request that the run has verified and the page shows."""
+    trigger = row.input.trigger
+    if row.outcome is not Outcome.DONE or row.input.policy.merge == "never":
+        return None
+    if trigger.kind == "check":
+        return trigger.head_sha if trigger.is_pull_request and row.number else None
+    return CommitSha(row.published_sha) if row.published_sha and row.pull_number else None
+
+
+def _merge(row: RunRow) -> list[Button]:
+    sha = commit_to_merge(row)
+    if sha is None:
+        return []
+    number = row.pull_number or row.number
+    warning = (
+        f"Merges pull request #{number} if its head is still {short(sha)}. If something is missing,"
+        " Honk says on GitHub what it is and who can give it."
+    )
+    return [Button("merge", "Merge", warning=warning)]
 
 
 def what_a_message_does(row: RunRow, *, is_newest: bool) -> tuple[str, str]:

@@ -251,3 +251,32 @@ def _item(page: str, run: str) -> str:
 async def _press(visitor: Visitor, item: str, what: str, **more: str) -> httpx.Response:
     given = dict(re.findall(r'name="(form|once|back|sha)" value="([^"]*)"', item))
     return await visitor.client.post(f"{visitor.page}/{what}", data={**given, **more})
+
+
+async def test_the_button_merges_the_commit_that_the_page_shows(harness: Harness) -> None:
+    subject = await harness.subject(
+        plays=script([FIX], [FINISH]), permissions={"rita": "read", "walter": "write"}
+    )
+    await subject.label()
+    await subject.settled()
+    pull = Subject(harness, subject.repository, subject.pull.number)
+    branch = subject.pull.pull.head if subject.pull.pull else ""
+    async with _visitor(harness, "rita", subject) as rita:
+        assert 'value="merge"' not in (await rita.client.get(rita.page)).text
+    async with _visitor(harness, "walter", subject) as walter:
+        page = (await walter.client.get(walter.page)).text
+        assert f"Merges pull request #{pull.number}" in page
+        forged = await walter.client.post(f"{walter.page}/commands", data={"do": "merge"})
+        assert forged.status_code == 403
+        await harness.github.push_files(subject.repository, branch, {"x": b"\n"}, "olivia")
+        assert (await walter.command("merge")).status_code == 200
+        moved = await pull.answered("Review the new commits")
+        assert "@walter" in moved
+        assert pull.issue.state == "open"
+
+        first = await subject.git("rev-parse", f"{branch}~1")
+        await harness.github.force_push(subject.repository, branch, first.strip(), "olivia")
+        assert (await walter.command("merge")).status_code == 200
+        assert "Requested by `walter`" in await pull.answered("Merged #")
+        assert pull.issue.pull is not None
+        assert pull.issue.pull.merged_at is not None
