@@ -53,6 +53,7 @@ class Publication(Value):
     titled_not_ready: bool = False  # the account's plan has no drafts, so the title says it
     check_url: str = ""
     own: bool = True  # the run opened it; otherwise it existed and got another commit
+    review_requested: bool = False  # from the requester, whom GitHub notifies of that
 
 
 class Report(Value):
@@ -73,6 +74,11 @@ class Report(Value):
     trust: str = ""  # the commit of a fork that a person may trust
     tried: tuple[BlockedHost, ...] = ()  # hosts that setup was blocked from reaching
     flags: tuple[str, ...] = ()  # the kinds of flags that a reviewer sees on the change
+
+    @property
+    def review_requested(self) -> bool:
+        """Whether GitHub notifies the requester of a request for a review."""
+        return self.publication is not None and self.publication.review_requested
 
 
 class StatusContext(Value):

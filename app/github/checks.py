@@ -280,10 +280,11 @@ async def update_check_run(
     status: Status | None = None,
     conclusion: Conclusion | None = None,
     output: Output | None = None,
-    actions: Sequence[Action] = (),
+    actions: Sequence[Action] | None = None,
     details_url: str | None = None,
 ) -> None:
-    """Update a check run. A `conclusion` completes it; arguments left out stay unchanged.
+    """Update a check run. A `conclusion` completes it; arguments left out stay unchanged, and
+    no `actions` remove the buttons.
 
     Raises ValueError for more or longer buttons than GitHub accepts.
     """
@@ -291,7 +292,7 @@ async def update_check_run(
         status=status,
         conclusion=conclusion,
         output=_output(output) if output else None,
-        actions=_actions(actions) or None,
+        actions=None if actions is None else _actions(actions),
         details_url=details_url,
     )
     await _patch(client, check_run_id, body, repeatable=True)

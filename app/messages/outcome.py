@@ -18,7 +18,9 @@ def outcome_headline(report: Report) -> str:
 def result_line(report: Report) -> str:
     """The final status in one or two sentences."""
     words = []
-    if report.publication and report.publication.own:
+    if report.publication and report.review_requested:
+        words.append(f"#{report.publication.pull_number} is ready for your review.")
+    elif report.publication and report.publication.own:
         kind = "Draft pull request" if report.publication.draft else "Pull request"
         words.append(f"{kind} #{report.publication.pull_number}.")
     elif report.publication and report.head_sha:

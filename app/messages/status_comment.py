@@ -15,6 +15,7 @@ from app.domain.report import (
 from app.domain.run import ContextItem, Outcome, Phase
 from app.domain.values import RunId
 from app.messages import setup
+from app.messages.comments import final_comment_marker
 from app.messages.formatting import (
     COMMENT_LIMIT,
     HEADLINES,
@@ -57,14 +58,20 @@ def working(context: StatusContext, phase: Phase) -> str:
     return _status(context, f"**{PHASES[phase]} …**", live=True)
 
 
-def finished(context: StatusContext, report: Report) -> str:
-    """The outcome; this comment is not edited again."""
+def finished(context: StatusContext, report: Report, attempt: int) -> str:
+    """The outcome of an attempt; this comment is not edited again.
+
+    Where no final comment follows, it has that comment's marker.
+    """
     headline = flow(f"**{outcome_headline(report)}.**", result_line(report))
     left_out = ""
     if report.work and report.work.left_out:
         left_out = f"Left out of the commit:\n\n{omitted_files(report.work)}"
     lacked = _lacked(report.work.lacked) if report.work else ""
     told_more = "\n\n".join(part for part in (report.details, left_out, lacked) if part)
+    if report.review_requested:
+        ended = final_comment_marker(context.run, attempt)
+        told_more = f"{told_more}\n\n{ended}" if told_more else ended
     without = _status(context, headline, live=False, extra=told_more)
     patch = _patch(report, COMMENT_LIMIT - len(without) - ROOM_BESIDE)
     if not patch:
@@ -145,7 +152,9 @@ def _status(context: StatusContext, headline: str, *, live: bool, extra: str = "
         _timeline(context),
         setup.section(context.setup, context.policy_file),
         blocked_hosts(context.tried) if context.tried else "",
-        _context_list((*context.manifest, *setup.sources(context.setup))),
+        _context_list(
+            (*context.manifest, *setup.sources(context.setup)), is_on_page=bool(context.page)
+        ),
         _footer(context, live=live),
     ]
     return fit_comment("\n\n".join(part for part in parts if part) + "\n")
@@ -196,13 +205,14 @@ def _timeline(context: StatusContext) -> str:
     return f"<sub>{' · '.join(shown)}</sub>" if shown else ""
 
 
-def _context_list(items: tuple[ContextItem, ...]) -> str:
-    """The context that was read and left out, folded."""
-    if not items:
-        return ""
-    read = [item for item in items if not item.why_not]
+def _context_list(items: tuple[ContextItem, ...], *, is_on_page: bool) -> str:
+    """The context that was read and left out, folded; only the latter if the page has the rest."""
+    read = [item for item in items if not item.why_not and not is_on_page]
     out = [item for item in items if item.why_not]
-    title = f"Context: {count(len(read), 'item')}" + (f" · {len(out)} left out" if out else "")
+    if not read and not out:
+        return ""
+    title = f"Context: {count(len(read), 'item')}" if read else "Context"
+    title += f" · {len(out)} left out" if out else ""
     lines = [f"- {_item(item)}" for item in (*read, *out)]
     body = "\n".join(lines[:_MANIFEST_LINES])
     more = len(lines) - _MANIFEST_LINES

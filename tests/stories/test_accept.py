@@ -81,7 +81,7 @@ async def test_accepting_takes_the_pull_request_out_of_draft(harness: Harness) -
 async def test_the_button_accepts_its_own_commit_only(harness: Harness) -> None:
     issue, pull = await draft_to_confirm(harness)
     check = issue.check
-    assert [action["identifier"] for action in check.actions] == ["accept", "fix", "continue"]
+    assert [action["identifier"] for action in check.actions] == ["accept", "fix", "retry"]
     branch = issue.pull.pull.head if issue.pull.pull else ""
     later: dict[str, Any] = {"notes.txt": b"\n"}
     await harness.github.push_files(issue.repository, branch, later, OWNER, "Add notes")

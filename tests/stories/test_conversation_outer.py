@@ -173,8 +173,7 @@ async def test_the_buttons_of_a_check_run_are_commands(harness: Harness) -> None
     (check,) = subject.checks(before)
     assert check.conclusion == "cancelled"
 
-    await harness.github.press(subject.repository, check.id, "fix", OWNER)
-    assert "No failing checks" in await subject.refused()
+    assert [action["identifier"] for action in check.actions] == ["continue", "retry"]
     await harness.github.press(subject.repository, check.id, "continue", OWNER)
     await subject.settled(endings=2)
     assert subject.labels == ["honk:done"]
@@ -202,9 +201,11 @@ async def test_running_a_check_again_is_a_retry(harness: Harness) -> None:
 
 
 async def test_a_button_does_nothing_without_write_access(harness: Harness) -> None:
-    subject = await proposal(harness, [FIX_TRIPLE], [FINISH])
+    subject = await proposal(harness, ENDLESS)
     before = await head_of(subject, "triple")
     await subject.comment("/honk triple should triple")
+    await subject.at_work()
+    await subject.comment("/honk stop")
     await subject.settled()
     (check,) = subject.checks(before)
     harness.github.set_permission(subject.repository, OWNER, "read")

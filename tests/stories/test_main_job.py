@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.playground.pages.feed import notices
 from app.playground.run import KEY_OF_NOBODY
-from tests.support.harness import FINISH, FIX, PROJECT, Harness, script
+from tests.support.harness import FINISH, FIX, OWNER, PROJECT, Harness, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,9 +44,17 @@ async def test_the_requester_sees_the_acknowledgment_and_the_end(harness: Harnes
     assert subject.labels == ["honk:done"]
     assert "**Done.**" in subject.status
     assert f"#{subject.pull.number}" in subject.status
-    assert subject.last_words.startswith("@olivia ")
-    assert f"#{subject.pull.number} is ready for your review" in subject.last_words
-    assert len(subject.ours) == 2
+    assert f"#{subject.pull.number} is ready for your review" in subject.status
+    assert len(subject.ours) == 1
+    world = harness.github.world
+    rang = [
+        (notice.issue.number, notice.reason)
+        for notice in notices(world, world.users[OWNER])
+        if notice.repository.full_name == subject.repository
+    ]
+    # The owner watches the repository, so GitHub also names the new pull request.
+    pull = subject.pull.number
+    assert rang == [(pull, "review requested"), (pull, "new"), (subject.number, "comment")]
 
 
 async def test_the_published_commit_is_the_verified_one(harness: Harness) -> None:

@@ -64,7 +64,7 @@ async def test_what_is_old_is_forgotten_and_swept_away() -> None:
         await again.label()
         await again.settled()
         assert again.labels == ["honk:done"]
-        assert len(subject.ours) == 2
+        assert len(subject.ours) == 1
         assert mirror.is_dir()
 
 

@@ -16,7 +16,7 @@ from app.github.checks import Output
 from app.github.client import RepositoryClient
 from app.github.pulls import NOT_READY, PullRequest
 from app.github.refusals import NotFoundError
-from app.runs import buttons, durable, intake, reply, starting
+from app.runs import durable, intake, reply, starting
 from app.runs.attestations import record_acceptance
 from app.runs.durable import NoResult
 from app.runs.services import PUBLISH, READ_SUBJECT, WRITE_CHECKS, WRITE_COMMENTS, Services
@@ -220,7 +220,7 @@ async def _update_check(
         verdict.check_run,
         conclusion="success",
         output=Output(title=title, summary=summary),
-        actions=buttons.BUTTONS,
+        actions=(),
     )
 
 
@@ -277,7 +277,7 @@ async def _update_report(
         )
     row = await services.runs.finish(row.id, report.outcome)
     if row.status_comment_id is not None:
-        text = messages.status_comment.finished(status_context(services, row), report)
+        text = messages.status_comment.finished(status_context(services, row), report, row.attempt)
         edit = conversation.edit_comment(client, row.status_comment_id, text)
         await reply.decorate("the status comment", edit)
     if report.outcome is Outcome.DONE:

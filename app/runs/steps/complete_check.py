@@ -60,13 +60,14 @@ async def complete_check(
         conclusion=conclusion,
         output=Output(title=title, summary=summary),
         annotations=[*_failures(verdict)[:ANNOTATIONS], *_doubts(verdict, verified.flags)],
-        actions=_buttons(run, verdict) if published else buttons.BUTTONS,
+        actions=_buttons(run, verdict, cut_short) if published else buttons.UNPUBLISHED,
     )
     return NoResult()
 
 
-def _buttons(run: RunInput, verdict: Verdict) -> tuple[Action, ...]:
-    return buttons.of_verdict(verdict, agent=run.trigger.kind != "check")
+def _buttons(run: RunInput, verdict: Verdict, cut_short: bool) -> tuple[Action, ...]:
+    agent = run.trigger.kind != "check"
+    return buttons.of_verdict(verdict, agent=agent, unfinished=cut_short)
 
 
 async def complete_open_check_runs(services: Services, run: RunInput, problem: str = "") -> None:

@@ -11,7 +11,7 @@ from app.domain.report import (
 )
 from app.domain.run import Phase, Preparation, RunInput, branch_names, hidden_ref
 from app.domain.values import Value
-from app.errors import UserError
+from app.errors import HonkError, UserError
 from app.git.mirror import PushRefusedError
 from app.github import checks, commits, pulls
 from app.github.checks import Output
@@ -77,9 +77,9 @@ async def publish(
         pull = await _pull_request(
             services, client, run, branch, preparation, sealed, work, verified
         )
+    requested = False
     if is_ready(run, work, verified) and not pull.draft and pull.created:
-        asked = pulls.request_review(client, pull.number, run.trigger.actor.login)
-        await reply.decorate("the request for a review", asked)
+        requested = await _request_review(client, run, pull.number)
     if not pull.created and not is_ready(run, work, verified):
         # Someone enabled auto-merge for an earlier commit; it must not merge this one.
         await pulls.disable_auto_merge(client, pull.node_id)
@@ -98,8 +98,19 @@ async def publish(
             titled_not_ready=pull.draft_refused,
             check_url=sealed.check_url,
             own=pull.created or target.pull is None or run.trusted is not None,
+            review_requested=requested,
         )
     )
+
+
+async def _request_review(client: RepositoryClient, run: RunInput, number: int) -> bool:
+    """Whether GitHub accepted the request, and so notifies the requester."""
+    try:
+        return await pulls.request_review(client, number, run.trigger.actor.login)
+    except HonkError as problem:
+        what = "the request for a review"
+        log.warning(log_events.DECORATION_FAILED, what=what, why=str(problem))
+        return False
 
 
 async def keep(attempt: Attempt, preparation: Preparation, sealed: CommitResult) -> KeepResult:

@@ -21,7 +21,7 @@ from app.github.client import RepositoryClient
 from app.github.refusals import GitHubRefusedError
 from app.runs import builds, previews, reply
 from app.runs.attempt import Attempt
-from app.runs.buttons import BUTTONS
+from app.runs.buttons import of_outcome
 from app.runs.durable import NoResult
 from app.runs.services import WRITE_CHECKS, WRITE_COMMENTS, Services
 from app.runs.steps.progress import status_context
@@ -46,6 +46,7 @@ _CONCLUSIONS: dict[Outcome, Conclusion] = {
 async def report(attempt: Attempt, ending: Report) -> NoResult:
     """Finish the status comment, labels and check run, and post one short final comment.
 
+    There is no such comment where a review was requested: that request notifies the same person.
     If commenting is impossible (the subject is gone, the App was uninstalled), the run still ends,
     and the log says why no notification was sent.
     """
@@ -79,22 +80,30 @@ async def _say(services: Services, run: RunInput, attempt: int, ending: Report) 
             WRITE_COMMENTS,
             observe=services.counting(run.id, run.trigger.installation_id),
         )
-    await _if_allowed(run, _finish_status_comment(services, client, run, ending))
-    # Recorded before the attempt, so that only a rerun of this step searches for the comment.
-    await services.runs.update(run.id, told_attempt=attempt)
-    last = reply.say(
-        client,
-        run.trigger,
-        messages.comments.final_comment_marker(run.id, attempt),
-        messages.comments.final_comment(run.id, attempt, run.trigger.actor.login, ending),
-        fresh=row.told_attempt != attempt,
-    )
-    await _if_allowed(run, last)
+    await _if_allowed(run, _finish_status_comment(services, client, run, attempt, ending))
+    if not ending.review_requested:
+        await _if_allowed(run, _comment_last(services, client, run, attempt, ending))
     label = OUTCOME_LABELS[ending.outcome]
     await asyncio.gather(
         reply.set_label(client, run.trigger, label, rule=retrying.LABEL),
         _react(client, run, ending.outcome),
         _if_allowed(run, _complete_check(services, row, ending)),
+    )
+
+
+async def _comment_last(
+    services: Services, client: RepositoryClient, run: RunInput, attempt: int, ending: Report
+) -> None:
+    """Post the attempt's final comment, once."""
+    row = await services.runs.get(run.id)
+    # Recorded before the attempt, so that only a rerun of this step searches for the comment.
+    await services.runs.update(run.id, told_attempt=attempt)
+    await reply.say(
+        client,
+        run.trigger,
+        messages.comments.final_comment_marker(run.id, attempt),
+        messages.comments.final_comment(run.id, attempt, run.trigger.actor.login, ending),
+        fresh=row.told_attempt != attempt,
     )
 
 
@@ -119,11 +128,11 @@ async def _if_allowed(run: RunInput, part: Awaitable[None]) -> None:
 
 
 async def _finish_status_comment(
-    services: Services, client: RepositoryClient, run: RunInput, ending: Report
+    services: Services, client: RepositoryClient, run: RunInput, attempt: int, ending: Report
 ) -> None:
     """Edit the status comment one last time; create it if it does not exist."""
     row = await services.runs.get(run.id)
-    text = messages.status_comment.finished(status_context(services, row), ending)
+    text = messages.status_comment.finished(status_context(services, row), ending, attempt)
     known = row.status_comment_id
     if known is not None and await conversation.edit_comment(client, known, text):
         return
@@ -144,7 +153,7 @@ async def _complete_check(services: Services, row: RunRow, ending: Report) -> No
         row.run_check_id,
         conclusion=_CONCLUSIONS[ending.outcome],
         output=Output(title=title, summary=summary),
-        actions=BUTTONS,
+        actions=of_outcome(ending.outcome),
     )
 
 
