@@ -77,10 +77,12 @@ docs: .venv/docs                        ## the documentation as a site in dist/d
 		-c docs -d .cache/docs . dist/docs
 	@echo "Open dist/docs/index.html."
 
-schema: .venv/dev                       ## docs/honk.schema.json and docs/policy-reference.md, from the code
+schema: .venv/dev                       ## docs/*.schema.json and docs/policy-reference.md, from the code
 	@$(BIN)/python -c 'from app.domain.policy import json_schema; print(json_schema(), end="")' \
 		> docs/honk.schema.json
 	@$(BIN)/python -m tests.support.policy_reference
+	@$(BIN)/python -c 'from app.playground.model import script_schema; print(script_schema(), end="")' \
+		> docs/script.schema.json
 
 tables: .venv/dev                       ## The tables of docs/verification.md, from the code
 	@$(BIN)/python -m tests.support.verdict_tables

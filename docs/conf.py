@@ -34,7 +34,7 @@ NAVIGATION = {
         "docs/report",
         "CHANGELOG",
     ),
-    "In the terminal": ("docs/local-use", "docs/evaluation"),
+    "In the terminal": ("docs/local-use", "docs/playground", "docs/evaluation"),
     "Security and trust": (
         "docs/security",
         "SECURITY",

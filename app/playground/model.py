@@ -17,6 +17,9 @@ A script is YAML:
         fault: cut
         times: 2
 
+`plan` and `ask` have the turns that a run of `/honk plan` or `/honk ask` begins with; `/honk go`
+then plays `turns`.
+
 Which turn is played follows from the request alone (the number of assistant messages in it and in
 its summary), so a client that comes back after a crash gets the same answer again.
 """
@@ -102,6 +105,11 @@ _FAULT_ANSWERS: dict[str, tuple[int, str]] = {
 }
 
 
+def script_schema() -> str:
+    """The JSON Schema of script files, as the text of docs/script.schema.json."""
+    return json.dumps(ScriptFile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 class ScriptedTurn(BaseModel):
     """One turn of the model.
 
@@ -110,16 +118,24 @@ class ScriptedTurn(BaseModel):
     first `times` times that this turn is requested; `retry_after` goes with it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     say: str = ""
+    """What the model says."""
     think: str = ""
+    """What it thinks before that."""
     use: tuple[dict[str, Json], ...] = ()
+    """The tools that it calls: each entry is a tool's name with its input."""
     seconds: float = Field(default=0.0, ge=0)
+    """How long it takes to answer."""
     stop: StopReason | None = None
+    """Why the answer ends; by default what follows from its content."""
     fault: Fault | None = None
+    """How the request fails, the first `times` times."""
     times: int = Field(default=1, ge=1)
+    """How often the request fails."""
     retry_after: float | None = Field(default=None, ge=0)
+    """Seconds in the header `Retry-After` of a failure."""
 
     @field_validator("use")
     @classmethod
@@ -134,17 +150,30 @@ class ScriptedTurn(BaseModel):
         return self.stop or ("tool_use" if self.use else "end_turn")
 
 
-class _ScriptFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class ScriptFile(BaseModel):
+    """What the model does: the file of `honk playground --script` and `honk try --script`."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     turns: tuple[ScriptedTurn, ...] = Field(min_length=1)
+    """The turns of the work, in order."""
+    plan: tuple[ScriptedTurn, ...] = ()
+    """The turns of `/honk plan`."""
+    ask: tuple[ScriptedTurn, ...] = ()
+    """The turns of `/honk ask`."""
 
 
 @dataclass(frozen=True)
 class ModelScript:
-    """Turns that are played in order; after the last one comes a `finish` that says so."""
+    """Turns that are played in order; after the last one comes a `finish` that says so.
+
+    A conversation that begins with a request for a plan, or with a question, begins with the turns
+    for that.
+    """
 
     turns: tuple[ScriptedTurn, ...]
+    plan: tuple[ScriptedTurn, ...] = ()
+    ask: tuple[ScriptedTurn, ...] = ()
 
     @classmethod
     def parse(cls, text: str, *, name: str = "script") -> ModelScript:
@@ -158,7 +187,8 @@ class ModelScript:
             problem = getattr(error, "problem", None) or "it cannot be read"
             raise UserError(f"{name}{where}: this is not YAML: {problem}.") from None
         try:
-            return cls(_ScriptFile.model_validate(content).turns)
+            file = ScriptFile.model_validate(content)
+            return cls(file.turns, file.plan, file.ask)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             path = ".".join(str(part) for part in first["loc"]) or "the whole file"
@@ -182,19 +212,29 @@ class ModelScript:
         For a summary request, the model answers with the script's text, or with the number of
         played turns: a conversation that begins with that summary continues after them.
         """
-        index = _turns_summarized(request)
+        turns, index = self._conversation(request), _turns_summarized(request)
         for message in request["messages"]:
             if message["role"] == "assistant":
-                index = self._after(index, _blocks(message["content"]))
+                index = self._after(turns, index, _blocks(message["content"]))
         if _asks_for_summary(request):
             return ScriptedTurn(say=f"Summary of the work. [{index} turns of the script]")
-        return self.turns[index] if index < len(self.turns) else _SCRIPT_ENDED
+        return turns[index] if index < len(turns) else _SCRIPT_ENDED
 
-    def _after(self, index: int, blocks: list[Json]) -> int:
+    def _conversation(self, request: Json) -> tuple[ScriptedTurn, ...]:
+        """All turns of the conversation, by what its first message asks for."""
+        opening = " ".join(
+            str(block.get("text", "")) for block in _blocks(request["messages"][0]["content"])
+        )
+        if _PLAN_WANTED in opening:
+            return self.plan + self.turns
+        return self.ask or self.turns if _ANSWER_WANTED in opening else self.turns
+
+    @staticmethod
+    def _after(turns: Sequence[ScriptedTurn], index: int, blocks: list[Json]) -> int:
         """The turn after one message: those that paused are one message with what followed them."""
         shown = sum(block["type"] in ("text", "tool_use") for block in blocks)
-        while index < len(self.turns):
-            turn = self.turns[index]
+        while index < len(turns):
+            turn = turns[index]
             shown -= bool(turn.say) + len(turn.use)
             index += 1
             if turn.stop_reason != "pause_turn" or shown <= 0:
@@ -206,13 +246,20 @@ _SCRIPT_ENDED = ScriptedTurn(
     use=(
         {
             "finish": {
-                "summary": "This demo script has no next step. Set ANTHROPIC_API_KEY to go on.",
-                "not_done": "Everything after the script's last turn.",
+                "summary": "The scripted model of this demo has done all that it knows here. What "
+                "still works: review and merge the pull request, `/honk test`, `/honk undo`, "
+                "`/honk retry`, or the label `honk` on another issue. With `ANTHROPIC_API_KEY` "
+                "set, the real model goes on.",
+                "not_done": "What was asked after the script's last turn.",
                 "how_to_check": "",
             }
         },
     )
 )
+
+_PLAN_WANTED = "asked for a plan to review before any work"
+_ANSWER_WANTED = "asked a question about the project"
+"""How the first message asks for a plan, or an answer."""
 
 SUMMARY_REQUEST = "Summarize the conversation so far"
 """How a request for a summary begins."""

@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,14 +90,19 @@ class Scene:
 async def play(scene: Scene, *, port: int, once: bool) -> bool:
     """Run the scenario; True when there is a pull request with a correct check run."""
     with playground_home() as home:
-        github = github_with_pages(home / "github", registration(home))
+        pages = free_port()
+        github = github_with_pages(home / "github", registration(home), product_url=_at(pages))
         for login in (OWNER, *PEOPLE):
             github.add_user(login)
         async with (
             serve(github, port=port) as github_url,
             scripted_model(scene) as (model, model_url),
             concurrently(add_repositories(github, scene)) as added,
-            product(home, product_settings(home, github_url, model_url)) as honk,
+            product(
+                home,
+                {**product_settings(home, github_url, model_url), "HONK_PUBLIC_URL": _at(pages)},
+                port=pages,
+            ) as honk,
         ):
             await added
             github.webhook_url = f"{honk.url}/webhooks/github"
@@ -175,13 +181,15 @@ async def product(
     command: str = "serve",
     module: str = "app",
     start: PlaygroundStart = start_process,
+    port: int = 0,
 ) -> AsyncIterator[Product]:
     """Start `honk serve` (or `web`) with these settings alone, and stop it at the end.
 
-    Its log goes to `honk.log` in `home`. Raises UserError when it does not start.
+    It listens on `port`, or on any free one. Its log goes to `honk.log` in `home`. Raises UserError
+    when it does not start.
     """
     log = (home / "honk.log").open("ab")
-    process = start((module, command, "--port", "0"), environment(settings), home, log)
+    process = start((module, command, "--port", str(port)), environment(settings), home, log)
     try:
         yield Product(process, await _address(process, home))
     finally:
@@ -193,6 +201,17 @@ async def product(
         assert process.stdout is not None
         process.stdout.close()
         log.close()
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _at(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 async def _address(process: ServedProcess, home: Path) -> str:
@@ -253,7 +272,9 @@ _HANDED_ON = (
     "SSL_CERT_FILE",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "ALL_PROXY",
     "NO_PROXY",
+    "HONK_SETUP_NETWORK",
 )
 """This machine's network settings: setup and the real model need them in a demo, too."""
 
@@ -317,9 +338,21 @@ async def add_repositories(github: GitHub, scene: Scene) -> None:
         await github.fork(f"{OWNER}/{scene.samples[0].name}", FORKER)
     if scene.source is None:
         return
-    if not (scene.source / ".git").exists():
+    if not await _is_repository(scene.source):
         raise UserError(f"{scene.source} is not a git repository.", next_step="Run git init in it.")
     await github.add_repository(f"{OWNER}/{scene.name}", source=scene.source, permissions=owned)
+
+
+async def _is_repository(folder: Path) -> bool:
+    """Whether the folder itself is a checkout or a bare repository."""
+    command = ("git", "-C", str(folder), "rev-parse", "--resolve-git-dir")
+    for git_dir in (folder / ".git", folder):
+        process = await asyncio.create_subprocess_exec(
+            *command, str(git_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if await process.wait() == 0:
+            return True
+    return False
 
 
 async def _open_issues(github: GitHub, scene: Scene) -> tuple[str, int]:
@@ -335,7 +368,8 @@ async def _open_issues(github: GitHub, scene: Scene) -> tuple[str, int]:
 
 def _repository_name(repo: Path) -> str:
     name = "".join(
-        letter if letter.isalnum() or letter in "._-" else "-" for letter in repo.resolve().name
+        letter if letter.isalnum() or letter in "._-" else "-"
+        for letter in repo.resolve().name.removesuffix(".git")
     )
     return name.encode("ascii", "ignore").decode().strip(".-") or "project"
 

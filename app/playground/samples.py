@@ -23,9 +23,10 @@ UNSCRIPTED = ModelScript(
                 {
                     "finish": {
                         "summary": "This demo runs a scripted model that only knows the sample "
-                        "issues. Set `ANTHROPIC_API_KEY` and restart the playground to have the "
-                        "real model work on this one.",
-                        "not_done": "Everything that the issue asks for.",
+                        "issues: try one of them, with `/honk plan`, `/honk ask` or the label "
+                        "`honk`. To have the real model work on this, set `ANTHROPIC_API_KEY` and "
+                        "restart the playground.",
+                        "not_done": "What was asked.",
                         "how_to_check": "",
                     }
                 },

@@ -145,6 +145,57 @@ async def test_an_issue_ends_as_its_script_means_it(
             assert words in subject.last_words
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("which", "answer", "changed"),
+    [
+        (
+            ("splitbill", 2),
+            "Both. A sum is split as the bill is.",
+            "README.md splitbill/__init__.py splitbill/__main__.py splitbill/tips.py"
+            " tests/test_tips.py",
+        ),
+        (
+            ("hits", 2),
+            '{"method": "GET", "path": "/v1/users", "status": 200}',
+            "README.md request.go request_test.go",
+        ),
+    ],
+)
+async def test_an_answer_continues_the_conversation(
+    told: Mapping[tuple[str, int], Subject], which: tuple[str, int], answer: str, changed: str
+) -> None:
+    _need(which[0])
+    subject = told[which]
+    await subject.settled()
+    await subject.comment(answer)
+    await subject.settled(endings=2)
+    assert subject.labels == ["honk:done"], subject.last_words
+    await _is_ready(subject, "New code: ", changed)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("told")
+async def test_a_plan_is_carried_out_and_a_question_answered(harness: Harness) -> None:
+    issue = SAMPLES["splitbill"].issues[0]
+    subject = await harness.subject(
+        name="splitbill-planned",
+        files=SAMPLES["splitbill"].files,
+        title=issue.title,
+        body=issue.body,
+        plays=issue.script,
+    )
+    await subject.comment("/honk ask where is a bill split?")
+    await subject.settled()
+    assert "`splitbill/shares.py` splits the bill" in subject.last_words
+    await subject.comment("/honk plan")
+    await subject.settled(endings=2)
+    assert "Hand out the cents" in str([each.body for each in subject.ours])
+    await subject.comment("/honk go")
+    await subject.settled(endings=3)
+    await _is_ready(subject, PROVEN, "splitbill/shares.py tests/test_shares.py")
+
+
 def _need(name: str) -> None:
     if name in TOOLCHAINS:
         needs(TOOLCHAINS[name])

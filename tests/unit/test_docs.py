@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
+import jsonschema
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from app.cli import honk
 from app.domain import policy
 from app.domain.command import COMMANDS
+from app.playground.model import ModelScript, script_schema
 from app.settings import Settings
 from tests.support import policy_reference
 
@@ -215,7 +219,7 @@ def test_every_setting_is_documented() -> None:
 @each_page
 def test_policies_are_valid(page: Path) -> None:
     for language, text in _code(page):
-        if language == "yaml" and not text.startswith("tasks:"):
+        if language == "yaml" and not text.startswith(("tasks:", "turns:")):
             policy.parse(text)
 
 
@@ -228,6 +232,21 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
 
 def test_the_policy_reference_is_current() -> None:
     assert policy_reference.PATH.read_text() == policy_reference.text(), "run `make schema`"
+
+
+def test_the_schema_of_scripts_is_current() -> None:
+    assert (_ROOT / "docs" / "script.schema.json").read_text() == script_schema(), (
+        "run `make schema`"
+    )
+
+
+def test_the_example_of_a_script_is_one() -> None:
+    page = (_ROOT / "docs" / "playground.md").read_text()
+    (example,) = re.findall(r"```yaml\n(turns:.*?)```", page, re.DOTALL)
+    schema = json.loads(script_schema())
+    jsonschema.validate(yaml.safe_load(example), schema)
+    script = ModelScript.parse(example)
+    assert script.turns and script.plan and script.ask
 
 
 def test_the_policy_page_explains_every_key() -> None:

@@ -31,12 +31,15 @@ _RESERVED = ("api", "apps", "assets", "login", "notifications", "organizations",
 Page = Callable[[Visit], Awaitable[Response]]
 
 
-def github_with_pages(root: Path, app: AppRegistration, slack: Slack | None = None) -> GitHub:
+def github_with_pages(
+    root: Path, app: AppRegistration, slack: Slack | None = None, *, product_url: str = ""
+) -> GitHub:
     """An empty GitHub as `GitHub.create` makes it, with pages for people.
 
-    The first page links to `slack`, where there is one.
+    The first page links to `slack`, where there is one, and all link to the product's own pages
+    at `product_url`, if it is given.
     """
-    site = Site(slack=slack)
+    site = Site(slack=slack, product_url=product_url)
     site.github = GitHub.create(root, app, pages=page_routes(site))
     return site.github
 

@@ -35,6 +35,8 @@ class NoSuchPageError(Exception):
 class Site:
     """Shared by all pages; `github` is set before the first request."""
 
+    product_url: str = ""
+    """Where the product shows its own pages, if people can open them."""
     github: GitHub = field(init=False)
     slack: Slack | None = None
     diffs: Diffs = field(default_factory=Diffs)

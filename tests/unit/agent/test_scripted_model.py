@@ -10,6 +10,8 @@ import anthropic
 import httpx2
 import pytest
 
+from app.agent.prompt import _WANTED
+from app.domain.run import Mode
 from app.errors import UserError
 from app.playground.model import ModelScript, ScriptedModel, ScriptedTurn, subject_of
 from tests.support.model_api import KEY, serving
@@ -200,11 +202,24 @@ def test_after_the_script_comes_a_finish_that_says_so() -> None:
     script = ModelScript.parse("turns: [{say: a}]")
     messages = [user(text()), assistant(text()), user(text())]
     turn = script(body(messages=messages))
-    assert (
-        turn.use[0]["finish"]["summary"]
-        == "This demo script has no next step. Set ANTHROPIC_API_KEY to go on."
-    )
+    summary = turn.use[0]["finish"]["summary"]
+    assert "has done all that it knows here" in summary
+    assert "merge the pull request" in summary
     assert script(body()).say == "a"
+
+
+def test_a_script_has_turns_of_its_own_for_plans_and_questions() -> None:
+    script = ModelScript.parse("turns: [{say: work}]\nplan: [{say: plan}]\nask: [{say: answer}]")
+    expected: tuple[tuple[Mode, str, str], ...] = (
+        ("plan", "plan", "work"),
+        ("ask", "answer", ""),
+        ("work", "work", ""),
+    )
+    for mode, first, then in expected:
+        opening = user(text(_WANTED[mode]))
+        assert script(body(messages=[opening])).say == first
+        again = script(body(messages=[opening, assistant(text()), user(text())]))
+        assert again.say == then
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,13 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         yield Door(github, client)
 
 
+async def test_pages_link_to_the_products_own_pages(tmp_path: Path) -> None:
+    app = AppRegistration(app_id=7, slug="honk", private_key_pem="", webhook_secret="s")
+    github = github_with_pages(tmp_path, app, product_url="http://127.0.0.1:9")
+    async with serve(github) as url, httpx.AsyncClient(base_url=url) as client:
+        assert 'href="http://127.0.0.1:9/runs"' in (await client.get("/")).text
+
+
 async def test_every_page_keeps_its_promises(door: Door) -> None:
     number = await door.pull()
     sha = await door.github.branch(REPO, "fix/add")
