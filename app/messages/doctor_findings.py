@@ -35,7 +35,7 @@ EVENTS: Mapping[str, str] = {
     "pull_request_review_comment": "Honk does not see `/honk` in review comments",
     "check_run": "the buttons on check runs do nothing",
     "check_suite": "“Re-run all checks” does nothing, and Honk does not see failing CI",
-    "workflow_run": "Honk does not see workflows complete",
+    "workflow_run": "Honk does not find what workflows built to try",
     "push": "Honk does not see pushes to the base branch",
     "deployment_status": "Honk does not find previews deployed elsewhere",
     "release": "Honk does not see releases",

@@ -38,7 +38,7 @@ _MOST_RUNS = 10
 
 
 @dataclass(frozen=True)
-class _Found:
+class FoundArtifact:
     """An artifact of the wanted name and the workflow run that uploaded it."""
 
     artifact: UploadedArtifact
@@ -79,7 +79,9 @@ async def collect(services: Services, row: RunRow) -> bool:
     return True
 
 
-async def _store(services: Services, client: RepositoryClient, row: RunRow, found: _Found) -> Build:
+async def _store(
+    services: Services, client: RepositoryClient, row: RunRow, found: FoundArtifact
+) -> Build:
     build, files = await _build(services, client, row, found)
     await services.builds.put(build, [each.content for each in files])
     log.info(log_events.BUILD_STORED, sha=build.sha, size=build.size, why=build.problem)
@@ -88,16 +90,16 @@ async def _store(services: Services, client: RepositoryClient, row: RunRow, foun
 
 async def find_artifact(
     client: RepositoryClient, name: str, sha: CommitSha, repository_id: int
-) -> _Found | None:
+) -> FoundArtifact | None:
     """The newest artifact of this name for a commit: the repository's own, else a fork's."""
-    found: list[_Found] = []
+    found: list[FoundArtifact] = []
     for run in (await actions.runs_for_sha(client, sha))[:_MOST_RUNS]:
         if run.status != "completed":
             continue
         for each in await actions.artifacts(client, run.id):
             if each.name == name:
                 ours = is_trusted(each, run, sha, repository_id)
-                found.append(_Found(each, run, ours))
+                found.append(FoundArtifact(each, run, ours))
     return max(found, key=lambda one: (one.is_ours, one.artifact.id), default=None)
 
 
@@ -114,14 +116,18 @@ def is_trusted(
 
 
 async def _build(
-    services: Services, client: RepositoryClient, row: RunRow, found: _Found
+    services: Services, client: RepositoryClient, row: RunRow, found: FoundArtifact
 ) -> tuple[Build, Sequence[ReadFile]]:
     """The build with its files, or with the reason why it has none."""
-    problem, files = "", tuple[ReadFile, ...]()
-    try:
-        files = await _read(services, client, found)
-    except BadArchiveError as reason:
-        problem = messages.preview.not_offered(found.artifact.name, str(reason))
+    files, why_not = tuple[ReadFile, ...](), ""
+    if services.public_url:
+        try:
+            files = await read_artifact(client, found)
+        except BadArchiveError as reason:
+            why_not = str(reason)
+    else:
+        why_not = "the operator has not set HONK_PUBLIC_URL, so there are no pages"
+    problem = messages.preview.not_offered(found.artifact.name, why_not) if why_not else ""
     policy, moment = row.input.policy.preview, time.time()
     assert policy is not None and row.published_sha is not None and row.pull_number is not None
     build = Build(
@@ -144,15 +150,11 @@ async def _build(
     return build, files
 
 
-async def _read(
-    services: Services, client: RepositoryClient, found: _Found
-) -> tuple[ReadFile, ...]:
+async def read_artifact(client: RepositoryClient, found: FoundArtifact) -> tuple[ReadFile, ...]:
     """The artifact's files. Raises BadArchiveError with the reason why it offers none."""
     artifact = found.artifact
     if not found.is_ours:
         raise BadArchiveError("a fork or another commit's workflow uploaded it")
-    if not services.public_url:
-        raise BadArchiveError("the operator has not set HONK_PUBLIC_URL, so there are no pages")
     if artifact.expired:
         raise BadArchiveError("it has expired; re-run the workflow")
     if artifact.size > MAX_ARCHIVE_BYTES:
