@@ -41,11 +41,12 @@ class BuildFile(Value):
 
 
 class Build(Value):
-    """The files of one artifact for one commit, or why it has none (`problem`, a sentence).
+    """The files built from one commit, or why it has none (`problem`, a sentence).
 
-    `number` is the pull request, `actor` the account that started the workflow run, `merged`
-    whether that ran on the merge with the base branch. Times are Unix seconds. `deployment` is the
-    deployment on GitHub that links to it.
+    They are those of the `artifact` of a workflow run, or, with the id 0, what `command` made in
+    Honk's sandbox. `number` is the pull request, `actor` the account that started the workflow
+    run, `merged` whether that ran on the merge with the base branch. Times are Unix seconds.
+    `deployment` is the deployment on GitHub that links to it.
     """
 
     id: str
@@ -54,10 +55,11 @@ class Build(Value):
     number: int
     sha: CommitSha
     run: RunId
-    artifact: str
-    artifact_id: int
-    workflow_url: str
-    actor: str
+    artifact: str = ""
+    artifact_id: int = 0
+    workflow_url: str = ""
+    actor: str = ""
+    command: str = ""
     merged: bool = False
     files: tuple[BuildFile, ...] = ()
     problem: str = ""

@@ -38,6 +38,7 @@ _Text = Annotated[str, Field(max_length=2000)]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 _WORKFLOW = r"^(\.github/workflows/)?[^/\x00-\x1f\x7f]+\.ya?ml$"
+_FOLDER = r"^[^\x00-\x1f\x7f/][^\x00-\x1f\x7f]*$"
 _SETTING = r"^[^\x00-\x1f\x7f]*$"
 _Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 _Account = Annotated[int, Field(gt=0, lt=2**53)]
@@ -180,10 +181,15 @@ class ApprovalsPolicy(_Keys):
 
 
 class PreviewPolicy(_Keys):
-    """What the repository's workflow builds from a change, to try it on a phone."""
+    """What is built from a change, to try it: an artifact of the repository's workflow, or what a
+    command makes."""
 
-    artifact: _Name
+    artifact: _Name | None = None
     """The name of the artifact that the workflow uploads."""
+    command: _Line | None = None
+    """The command that builds it in the sandbox after setup, without network, in five minutes."""
+    path: str | None = Field(None, pattern=_FOLDER, max_length=500)
+    """The folder in which the command leaves the files."""
     keep_days: int = Field(7, gt=0, le=90)
     """Days to keep its files; they are deleted earlier when the pull request is closed."""
 
@@ -378,6 +384,7 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
         raise _wrong_value(problem.errors(include_url=False)[0], lines) from None
     _check_branches(policy, lines)
     _check_services(policy, lines)
+    _check_preview(policy, lines)
     if policy.engine is not None and engines is not None and policy.engine not in engines:
         expected, found = _one_of(engines, policy.engine), policy.engine[:_SHOWN]
         raise PolicyError(
@@ -387,6 +394,21 @@ def parse(text: str | None, *, engines: Collection[str] | None = None) -> Policy
         if getattr(policy, key) != Policy.model_fields[key].default:
             raise PolicyError(_line_of((key,), lines), f"`{key}` is not supported yet; remove it")
     return policy
+
+
+def _check_preview(policy: Policy, lines: dict[_Path, int]) -> None:
+    found = policy.preview
+    if found is None:
+        return
+    what = ""
+    if (found.artifact is None) == (found.command is None):
+        what = "`preview`: expected either `artifact`, or `command` and `path`"
+    elif (found.command is None) != (found.path is None):
+        what = "`preview`: expected `path`, the folder with what `command` builds"
+    elif found.path is not None and ".." in found.path.split("/"):
+        what = f"`preview.path`: expected a folder of the repository, found `{found.path[:_SHOWN]}`"
+    if what:
+        raise PolicyError(_line_of(("preview",), lines), what)
 
 
 def with_setup_of(policy: Policy, other: Policy) -> Policy:

@@ -50,6 +50,9 @@ def _build_link(build: Build, public_url: str) -> str:
     more = len(build.files) - 2
     text = sanitize.code(f"{names} and {more} more" if more > 0 else names, limit=250)
     size = megabytes(build.size)
+    if build.command:
+        made = f"built by Honk with {sanitize.code(build.command, limit=120)}"
+        return f"[{text}]({public_url}/builds/{build.id}) ({size}, {made})"
     merged = ", merged with the base branch" if build.merged else ""
     by = f"built by [this workflow run]({build.workflow_url}){merged}"
     return f"[{text}]({public_url}/builds/{build.id}) ({size}, {by})"
@@ -64,6 +67,12 @@ def not_offered(artifact: str, why: str) -> str:
     """Why an artifact is not offered; `why` completes the sentence."""
     named = sanitize.code(artifact, limit=120)
     return f"The artifact {named} is not offered: {sanitize.plain(why, limit=300)}."
+
+
+def not_built(command: str, why: str) -> str:
+    """Why there is nothing to try; `why` completes the sentence."""
+    named = sanitize.code(command, limit=120)
+    return f"{named} built nothing to try: {sanitize.plain(why, limit=300)}."
 
 
 def deployment(number: int) -> str:

@@ -17,7 +17,6 @@ from app.verify.archive import ArchivedFile, BadArchiveError, read_archive
 MAX_BUILD_BYTES = 128 * 1024 * 1024
 """Bytes of all files of a build."""
 
-_APPS = (".ipa", ".apk")
 _INFO = re.compile(r"Payload/[^/]+\.app/Info\.plist")
 _MAX_INFO_BYTES = 1024 * 1024
 _BUNDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,154}")
@@ -47,7 +46,11 @@ def read_build(archive: bytes) -> tuple[ReadFile, ...]:
 
     Raises BadArchiveError. Takes up to a second: call it in a thread.
     """
-    found = read_archive(archive, lambda name: True)
+    return offered(read_archive(archive, lambda name: True))
+
+
+def offered(found: Sequence[ArchivedFile]) -> tuple[ReadFile, ...]:
+    """Those of the files that are offered. Raises BadArchiveError."""
     apps = [each for each in found if each.name.lower().endswith((b".ipa", b".apk"))]
     chosen = [each for each in apps or found if each.content]
     if not chosen:
@@ -56,10 +59,10 @@ def read_build(archive: bytes) -> tuple[ReadFile, ...]:
         raise BadArchiveError(f"it has more than {MAX_FILES} files to offer; upload fewer")
     if sum(len(each.content) for each in chosen) > MAX_BUILD_BYTES:
         raise BadArchiveError(f"its files are larger than {MAX_BUILD_BYTES // 2**20} MiB")
-    return tuple(ReadFile(_described(each, chosen), each.content) for each in chosen)
+    return tuple(ReadFile(_described(each), each.content) for each in chosen)
 
 
-def _described(file: ArchivedFile, others: Sequence[ArchivedFile]) -> BuildFile:
+def _described(file: ArchivedFile) -> BuildFile:
     name, content = safe_name(file.name), file.content
     kind, media_type = kind_of(name, content)
     info = _ios_info(content) if name.lower().endswith(".ipa") else None

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -26,6 +27,7 @@ from app.github.actions import UploadedArtifact
 from app.github.client import RepositoryClient
 from app.runs import previews, reply
 from app.runs.build_files import ReadFile, read_build
+from app.runs.built_here import build_here
 from app.runs.ci_artifacts import is_of
 from app.runs.services import READ_RUNS, WRITE_DEPLOYMENTS, Services
 from app.store.runs import RunRow
@@ -33,6 +35,7 @@ from app.verify.archive import MAX_ARCHIVE_BYTES, BadArchiveError, check_digest
 
 log = structlog.get_logger()
 
+_NO_PAGES = "the operator has not set HONK_PUBLIC_URL, so there are no pages"
 _MOST_RUNS = 10
 """Workflow runs of a commit whose artifacts are listed."""
 
@@ -63,7 +66,7 @@ async def collect(services: Services, row: RunRow) -> bool:
     refuses.
     """
     policy, sha = row.input.policy.preview, row.published_sha
-    if policy is None or sha is None or row.pull_number is None:
+    if policy is None or policy.artifact is None or sha is None or row.pull_number is None:
         return False
     client = await services.client(row.input, READ_RUNS)
     found = await find_artifact(client, policy.artifact, CommitSha(sha), _repository_id(row))
@@ -73,19 +76,42 @@ async def collect(services: Services, row: RunRow) -> bool:
     async with services.locks.only_one(f"build {_repository_id(row)} {sha}", asyncio.Event()):
         known = await services.builds.of_commit(_repository_id(row), sha)
         if known is None or known.artifact_id < found.artifact.id:
-            known = await _store(services, client, row, found)
-        if known.files and known.deployment is None:
-            await reply.decorate("a deployment", _deploy(services, row, known))
+            known = await _put(services, *await _from_artifact(services, client, row, found))
+        await _link(services, row, known)
     return True
 
 
-async def _store(
-    services: Services, client: RepositoryClient, row: RunRow, found: FoundArtifact
-) -> Build:
-    build, files = await _build(services, client, row, found)
+async def make(services: Services, row: RunRow) -> None:
+    """Build with the policy's command, unless this commit was built before. Raises as `collect`."""
+    policy, sha, base = row.input.policy.preview, row.published_sha, row.base_sha
+    if policy is None or policy.command is None or row.pull_number is None or not (sha and base):
+        return
+    known = await services.builds.of_commit(_repository_id(row), sha)
+    if known is None:
+        files, why_not = tuple[ReadFile, ...](), ""
+        if services.public_url:
+            try:
+                commits = CommitSha(base), CommitSha(sha)
+                files = await build_here(services, row.input, policy, *commits)
+            except BadArchiveError as reason:
+                why_not = str(reason)
+        else:
+            why_not = _NO_PAGES
+        problem = messages.preview.not_built(policy.command, why_not) if why_not else ""
+        build = _about(row, files, problem, artifact_id=0, command=policy.command)
+        known = await _put(services, build, files)
+    await _link(services, row, known)
+
+
+async def _put(services: Services, build: Build, files: Sequence[ReadFile]) -> Build:
     await services.builds.put(build, [each.content for each in files])
     log.info(log_events.BUILD_STORED, sha=build.sha, size=build.size, why=build.problem)
     return build
+
+
+async def _link(services: Services, row: RunRow, build: Build) -> None:
+    if build.files and build.deployment is None:
+        await reply.decorate("a deployment", _deploy(services, row, build))
 
 
 async def find_artifact(
@@ -115,7 +141,7 @@ def is_trusted(
     )
 
 
-async def _build(
+async def _from_artifact(
     services: Services, client: RepositoryClient, row: RunRow, found: FoundArtifact
 ) -> tuple[Build, Sequence[ReadFile]]:
     """The build with its files, or with the reason why it has none."""
@@ -126,28 +152,42 @@ async def _build(
         except BadArchiveError as reason:
             why_not = str(reason)
     else:
-        why_not = "the operator has not set HONK_PUBLIC_URL, so there are no pages"
+        why_not = _NO_PAGES
     problem = messages.preview.not_offered(found.artifact.name, why_not) if why_not else ""
-    policy, moment = row.input.policy.preview, time.time()
-    assert policy is not None and row.published_sha is not None and row.pull_number is not None
-    build = Build(
-        id=_id(_repository_id(row), row.published_sha, found.artifact.id),
-        repository=row.input.trigger.repository,
-        repository_id=_repository_id(row),
-        number=row.pull_number,
-        sha=CommitSha(row.published_sha),
-        run=row.id,
+    build = _about(
+        row,
+        files,
+        problem,
         artifact=found.artifact.name,
         artifact_id=found.artifact.id,
         workflow_url=found.run.url,
         actor=found.run.actor,
         merged=found.run.event == OF_A_PULL_REQUEST,
+    )
+    return build, files
+
+
+def _about(
+    row: RunRow, files: Sequence[ReadFile], problem: str, *, artifact_id: int, **source: Any
+) -> Build:
+    policy, moment = row.input.policy.preview, time.time()
+    assert policy is not None
+    assert row.published_sha is not None
+    assert row.pull_number is not None
+    return Build(
+        id=_id(_repository_id(row), row.published_sha, artifact_id),
+        repository=row.input.trigger.repository,
+        repository_id=_repository_id(row),
+        number=row.pull_number,
+        sha=CommitSha(row.published_sha),
+        run=row.id,
+        artifact_id=artifact_id,
         files=tuple(each.file for each in files),
         problem=problem,
         created_at=moment,
         expires_at=moment + policy.keep_days * DAY,
+        **source,
     )
-    return build, files
 
 
 async def read_artifact(client: RepositoryClient, found: FoundArtifact) -> tuple[ReadFile, ...]:

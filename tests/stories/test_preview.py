@@ -228,3 +228,34 @@ async def test_what_cannot_be_offered_is_said_with_the_reason() -> None:
             assert why in subject.status
             assert "/builds/" not in subject.status
             assert harness.github.repository(subject.repository).deployments == {}
+
+
+@pytest.mark.slow
+async def test_a_command_builds_in_the_sandbox_without_network() -> None:
+    settings = sign_in_settings() | {"HONK_PUBLIC_URL": PUBLIC, "HONK_SESSION_SECRET": SECRET}
+    build = "mkdir out; cp calc.py out/; env > out/env.txt; ! (exec 3<>/dev/tcp/127.0.0.1/80)"
+    async with open_harness(**settings) as harness:
+        policy = f"preview: {{command: '{build}', path: out}}\n".encode()
+        files = PREVIEW | {".github/honk.yml": policy}
+        subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        await harness.until(lambda: "/builds/" in subject.status, "nothing was built")
+        assert "built by Honk with `mkdir out;" in subject.status
+        found = re.search(r"https://honk\.example(/builds/[a-z2-7]{32})", subject.status)
+        assert found
+        async with httpx.AsyncClient(base_url=harness.url) as client:
+            reader = {"cookie": signed_in(harness, OWNER, SECRET, is_secure=True)}
+            code = await client.get(f"{found[1]}/files/0", headers=reader)
+            assert b"return a + b" in code.content
+            variables = await client.get(f"{found[1]}/files/1", headers=reader)
+            for secret in ("TOKEN", "SECRET", "KEY"):
+                assert secret not in variables.text
+
+        failing = b"preview: {command: 'echo oh no; exit 3', path: out}\n"
+        files = PREVIEW | {".github/honk.yml": failing}
+        subject = await harness.subject(files=files, plays=script([FIX], [FINISH]))
+        await subject.label()
+        await subject.settled()
+        await harness.until(lambda: "built nothing to try" in subject.status, "no reason is given")
+        assert "it exited with 3: oh no" in subject.status

@@ -62,7 +62,8 @@ async def report(attempt: Attempt, ending: Report) -> NoResult:
     await services.reports.put(run.id, number, kept)
     row = await services.runs.finish(run.id, ending.outcome)
     # Only now: an event from here on finds that the run has ended, and updates the texts itself.
-    await reply.decorate("the build", builds.collect(services, row))
+    await reply.decorate("the artifact", builds.collect(services, row))
+    await reply.decorate("the build", builds.make(services, row))
     await reply.decorate("the line with previews", previews.show(services, row))
     await _clean_up(services, run)
     return NoResult()

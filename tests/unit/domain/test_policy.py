@@ -136,6 +136,11 @@ def test_results_of_the_repositorys_own_ci() -> None:
         ("bots: [true]", ("numeric account id",)),
         ("bots: 7", ("`bots`: expected a list",)),
         ("bots:\n- dependabot[bot]", ("line 2", "numeric account id", "api.github.com/users/")),
+        ("preview: {keep_days: 3}", ("either `artifact`, or `command` and `path`",)),
+        ("draft: true\npreview: {artifact: a, command: b, path: c}", ("line 2", "either")),
+        ("preview: {command: make}", ("`path`, the folder with what `command` builds",)),
+        ("preview: {command: make, path: ../out}", ("a folder of the repository",)),
+        ("preview: {command: make, path: /out}", ("`preview.path`",)),
         ("draft: true\ncontrol_room: true", ("line 2", "`control_room` is not supported yet")),
     ],
 )

@@ -7,11 +7,13 @@ import plistlib
 import stat
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from app.domain.build import kind_of, safe_name
 from app.runs.build_files import read_build
+from app.runs.built_here import read_folder
 from app.verify.archive import BadArchiveError
 from tests.support.apps import INFO, ipa, zipped
 
@@ -111,3 +113,34 @@ def test_links_are_not_followed() -> None:
         opened.writestr(link, "/etc/passwd")
     with pytest.raises(BadArchiveError, match="symlink"):
         read_build(archive.getvalue())
+
+
+def test_a_folder_with_pages_is_one_archive(tmp_path: Path) -> None:
+    (tmp_path / "out/css").mkdir(parents=True)
+    (tmp_path / "out/index.html").write_bytes(b"<h1>hello</h1>")
+    (tmp_path / "out/css/a.css").write_bytes(b"h1 {}")
+    (found,) = read_folder(tmp_path, "out/")
+    assert (found.file.name, found.file.kind) == ("out.zip", "file")
+    with zipfile.ZipFile(io.BytesIO(found.content)) as archive:
+        assert sorted(archive.namelist()) == ["css/a.css", "index.html"]
+    assert read_folder(tmp_path, "out")[0].content == found.content
+
+
+def test_a_folder_with_pictures_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.png").write_bytes(PNG)
+    (found,) = read_folder(tmp_path, "out")
+    assert found.file.kind == "image"
+
+
+def test_links_and_other_folders_are_not_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_bytes(b"secret")
+    root = tmp_path / "root"
+    (root / "out").mkdir(parents=True)
+    (root / "out/link.txt").symlink_to(secret / "key.txt")
+    (root / "linked").symlink_to(secret)
+    for folder in ("out", "linked", "../secret", "missing"):
+        with pytest.raises(BadArchiveError, match=r"no files|missing or has links"):
+            read_folder(root, folder)
