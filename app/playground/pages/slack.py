@@ -44,6 +44,7 @@ _EXPLAINED = {
     "no_such_button": "This button is gone.",
     "cant_update_message": "This message is not yours.",
     "unknown_command": "There is no such command.",
+    "command_in_thread": "Slash commands don't work in threads. Write them in the channel.",
     "app_not_installed": "The app is not installed in this workspace.",
 }
 SlackPage = Callable[["SlackVisit"], Awaitable[Response]]
@@ -295,7 +296,9 @@ async def _write(
 ) -> SlackDelivery | None:
     text = visit.form.get("text", "").replace("\r\n", "\n").strip()
     command, _, words = text.partition(" ")
-    if command in visit.slack.app.commands and thread is None:
+    if command in visit.slack.app.commands:
+        if thread is not None:
+            raise SlackRefusal("command_in_thread")
         return await visit.person.command(channel, command, words)
     if text:
         await visit.person.write(channel, text, thread=thread)

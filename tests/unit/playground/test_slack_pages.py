@@ -65,6 +65,8 @@ async def test_a_message_is_written_and_answered_in_a_thread(phone: Phone) -> No
     thread = await phone.page(link[1])
     assert "<strong>At work</strong>" in thread
     await phone.send(link[1], do="write", text="thanks")
+    refused = await phone.send(link[1], do="write", text="/honk help")
+    assert "Slash commands don&#39;t work in threads." in refused.text
     assert [one.text for one in phone.olivia.sees_in_thread(message)] == ["*At work*", "thanks"]
 
 
