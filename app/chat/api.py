@@ -5,6 +5,7 @@ https://docs.slack.dev/reference/methods
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -17,6 +18,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from app import log_events
+from app.chat.pace import SlackPace
 from app.domain.sanitize import redact
 from app.domain.values import Value
 from app.errors import RetryableError, UserError
@@ -26,6 +28,8 @@ from app.retrying import SLACK_CALL, retry
 
 SECONDS = 10.0
 _PERSON_SECONDS = 300.0
+_CHANNEL_SECONDS = 5.0
+_MOST_CHANNELS = 1_000
 _MOST_PEOPLE = 5_000
 _PAGE = 200
 _MOST_PAGES = 10
@@ -114,11 +118,14 @@ class SlackApi:
         self._secrets = secrets
         self._identity: SlackIdentity | None = None
         self._people: OrderedDict[str, tuple[SlackMember, float]] = OrderedDict()
+        self._channels: OrderedDict[str, tuple[SlackConversation, float]] = OrderedDict()
+        self._asking = asyncio.Lock()
+        self._pace = SlackPace()
 
     async def identity(self) -> SlackIdentity:
         """Who the token belongs to; asked once."""
         if self._identity is None:
-            data = await _call("auth.test", lambda: self._client.auth_test())
+            data = await self._call("auth.test", lambda: self._client.auth_test())
             self._identity = SlackIdentity(
                 team=str(data.get("team_id", "")),
                 team_name=str(data.get("team", "")),
@@ -134,7 +141,7 @@ class SlackApi:
         if known is not None and known[1] > time.monotonic():
             return known[0]
         team = (await self.identity()).team
-        data = await _call("users.info", lambda: self._client.users_info(user=user))
+        data = await self._call("users.info", lambda: self._client.users_info(user=user))
         found = _person(user, data.get("user") or {}, team)
         self._people[user] = (found, time.monotonic() + _PERSON_SECONDS)
         self._people.move_to_end(user)
@@ -143,11 +150,23 @@ class SlackApi:
         return found
 
     async def channel(self, channel: str) -> SlackConversation:
-        """A conversation, always asked: it may have become a shared one."""
-        data = await _call(
-            "conversations.info", lambda: self._client.conversations_info(channel=channel)
-        )
-        return _channel(channel, data.get("channel") or {})
+        """A conversation; known for five seconds, since it may become a shared one.
+
+        One request asks several times, and a hundred requests ask about the same few channels.
+        """
+        async with self._asking:
+            known = self._channels.get(channel)
+            if known is not None and known[1] > time.monotonic():
+                return known[0]
+            data = await self._call(
+                "conversations.info", lambda: self._client.conversations_info(channel=channel)
+            )
+            found = _channel(channel, data.get("channel") or {})
+            self._channels[channel] = (found, time.monotonic() + _CHANNEL_SECONDS)
+            self._channels.move_to_end(channel)
+            while len(self._channels) > _MOST_CHANNELS:
+                self._channels.popitem(last=False)
+        return found
 
     async def members(self, channel: str, most: int) -> list[str] | None:
         """The users in a conversation; None if they are more than `most`."""
@@ -164,7 +183,7 @@ class SlackApi:
 
     async def _members_page(self, channel: str, cursor: str) -> Mapping[str, Any]:
         more = {"cursor": cursor} if cursor else {}
-        return await _call(
+        return await self._call(
             "conversations.members",
             lambda: self._client.conversations_members(channel=channel, limit=_PAGE, **more),
         )
@@ -188,7 +207,7 @@ class SlackApi:
     ) -> Mapping[str, Any]:
         more: dict[str, Any] = {"latest": until, "inclusive": True} if until else {}
         more |= {"cursor": cursor} if cursor else {}
-        return await _call(
+        return await self._call(
             "conversations.replies",
             lambda: self._client.conversations_replies(
                 channel=channel, ts=thread, limit=_PAGE, **more
@@ -204,7 +223,7 @@ class SlackApi:
         if thread:
             messages, _ = await self.replies(channel, thread)
         else:
-            data = await _call(
+            data = await self._call(
                 "conversations.history",
                 lambda: self._client.conversations_history(channel=channel, limit=_PAGE),
             )
@@ -249,7 +268,7 @@ class SlackApi:
         """Show a message to one person; as a direct message where the bot is not in the channel."""
         message = self._redacted(message)
         try:
-            await _call(
+            await self._call(
                 "chat.postEphemeral",
                 lambda: self._client.chat_postEphemeral(
                     channel=channel,
@@ -263,6 +282,15 @@ class SlackApi:
             if problem.code not in ("not_in_channel", "channel_not_found", "user_not_in_channel"):
                 raise
             await self.post(user, "", message)
+
+    def may_update(self) -> bool:
+        """Whether one more message can be edited now, below Slack's limit; counts as one edit."""
+        return self._pace.is_free("chat.update")
+
+    async def _call(self, method: str, send: Callable[[], Awaitable[Any]]) -> Mapping[str, Any]:
+        """A call that may be repeated, when it is its turn."""
+        await self._pace.turn(method)
+        return await _call(method, send)
 
     def _redacted(self, message: ChatMessage) -> ChatMessage:
         return ChatMessage.model_validate(

@@ -53,7 +53,7 @@ class Poster:
             return True
         if post.digest == digest(message):
             return True
-        if time.time() - post.posted_at < EDIT_SECONDS:
+        if time.time() - post.posted_at < EDIT_SECONDS or not self.api.may_update():
             return False
         try:
             await self.api.update(channel, post.ts, message)
