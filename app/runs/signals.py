@@ -94,6 +94,8 @@ async def _watch_merge(services: Services, signal: Signal) -> NoResult:
 
 
 async def _check_approvals(services: Services, signal: Signal) -> NoResult:
+    if signal.review is not None and signal.number is not None and signal.actor.type == "User":
+        await services.runs.note_review(str(signal.repository), signal.number)
     await review_check.on_signal(services, signal)
     return NoResult()
 
@@ -350,6 +352,8 @@ async def _handle_close(services: Services, signal: Signal) -> NoResult:
     if alive and signal.action == "closed" and not await intake.may_stop(services, signal):
         return NoResult()
     published = await services.runs.of_pull(str(signal.repository), signal.number)
+    if signal.action == "merged":
+        await services.runs.note_merge(str(signal.repository), signal.number)
     for row in alive:
         await services.runs.ask_to_stop(row.id, signal.actor.login, problem)
     await _wait_until_ended(services, subject)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from app.domain.run import Outcome, Phase
 from app.domain.values import RunId, Value
 from app.store.database import Database
-from app.store.schema import messages, runs, turns
+from app.store.schema import messages, run_diffs, runs, turns
 
 
 class Pulse(Value):
@@ -24,6 +24,7 @@ class Pulse(Value):
     model_turns: int
     newest: str
     messages: int
+    diff_at: float
     last_seq: int
     last_at: float
     known_at: float
@@ -42,6 +43,7 @@ async def pulse_of(database: Database, run: RunId, known: int) -> Pulse | None:
         .limit(1)
         .scalar_subquery()
     )
+    diff = sa.select(run_diffs.c.created_at).where(run_diffs.c.run_id == run).scalar_subquery()
     said = sa.select(sa.func.count()).where(messages.c.run_id == run).scalar_subquery()
 
     def stored_at(seq: sa.ColumnElement[int] | int) -> sa.ColumnElement[float]:
@@ -52,6 +54,7 @@ async def pulse_of(database: Database, run: RunId, known: int) -> Pulse | None:
         *columns,
         newest.label("newest"),
         said.label("messages"),
+        sa.func.coalesce(diff, 0.0).label("diff_at"),
         sa.func.coalesce(last, -1).label("last_seq"),
         stored_at(last).label("last_at"),
         stored_at(known).label("known_at"),

@@ -446,6 +446,23 @@ class Runs:
         await self._database.run(lambda connection: connection.execute(change))
         return await self.get(run)
 
+    async def note_review(self, repository: str, number: int) -> None:
+        """Record that a person reviewed the pull request, for the runs that published to it."""
+        await self._note_once(repository, number, "reviewed_at")
+
+    async def note_merge(self, repository: str, number: int) -> None:
+        """Record that the pull request was merged, for the runs that published to it."""
+        await self._note_once(repository, number, "merged_at")
+
+    async def _note_once(self, repository: str, number: int, column: str) -> None:
+        change = sa.update(runs).where(
+            runs.c.repository == repository,
+            runs.c.pull_number == number,
+            runs.c[column].is_(None),
+        )
+        change = change.values({column: now()})
+        await self._database.run(lambda connection: connection.execute(change))
+
     async def record_setup(self, run: RunId, outcome: Mapping[str, Any]) -> None:
         """Record how the run's checkout was set up; nothing for a run that is not stored."""
         change = sa.update(runs).where(runs.c.id == run)

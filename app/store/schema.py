@@ -55,6 +55,11 @@ runs = sa.Table(
     sa.Column("api_calls", sa.Integer, nullable=False, server_default="0"),
     sa.Column("status_edits", sa.Integer, nullable=False, server_default="0"),
     sa.Column("token_requests", sa.Integer, nullable=False, server_default="0"),
+    # Of the model, in and out, cached ones included.
+    sa.Column("tokens", sa.BigInteger, nullable=False, server_default="0"),
+    # When a person first reviewed its pull request, and when that was merged.
+    sa.Column("reviewed_at", sa.Float),
+    sa.Column("merged_at", sa.Float),
     # When this attempt was queued, and when it got a slot.
     sa.Column("asked_at", sa.Float, nullable=False),
     sa.Column("admitted_at", sa.Float),
@@ -102,6 +107,21 @@ reports = sa.Table(
     ),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("report", sa.JSON, nullable=False),
+)
+
+# What the run changes so far, as a patch against the commit it started from.
+run_diffs = sa.Table(
+    "run_diffs",
+    metadata,
+    sa.Column(
+        "run_id",
+        sa.String(32),
+        sa.ForeignKey("runs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("tree", sa.String(64), nullable=False),
+    sa.Column("patch", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
 )
 
 messages = sa.Table(

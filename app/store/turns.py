@@ -115,6 +115,7 @@ class Turns:
                 .values(
                     cost_usd=runs.c.cost_usd + cost_usd,
                     model_turns=runs.c.model_turns + int(by_model),
+                    tokens=runs.c.tokens + sum((tokens or {}).values()),
                 )
             )
             used = {(totals.TOKENS, kind): float(number) for kind, number in (tokens or {}).items()}

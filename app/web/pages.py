@@ -37,11 +37,13 @@ from app.web.inbox import InboxPages
 from app.web.login import CALLBACK_PATH, AuthMiddleware
 from app.web.rendering import STATIC, Renderer, stamp
 from app.web.repository_access import RepositoryAccess
+from app.web.repository_page import RepositoryPages
 from app.web.run_page import RunPages
 from app.web.run_values import tone
 from app.web.sessions import Cookies, WebSession
 from app.web.slack_pages import SlackPages
 from app.web.state_images import StateImages
+from app.web.usage import UsagePages
 from app.web.webhook import TriggerSink
 
 _PAGE_SIZE = 50
@@ -96,6 +98,8 @@ async def open_pages(
         )
         routes = [*inbox.routes(), *pages.routes(), *run_pages.routes(), downloads.route()]
         routes += builds.routes()
+        routes += UsagePages(auth, database).routes()
+        routes += RepositoryPages(auth, database, github).routes()
         if settings.slack != "off":
             routes += SlackPages(auth, SlackStore(database)).routes()
         yield [keys, states, *_static(), *auth.routes(), *routes]

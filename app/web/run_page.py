@@ -7,7 +7,6 @@ GitHub whether this person may give it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 import secrets
@@ -35,10 +34,13 @@ from app.store.messages import Messages, StoredMessage
 from app.store.previews import PreviewStore
 from app.store.pulse import Pulse, pulse_of
 from app.store.reports import Reports
+from app.store.run_diffs import RunDiffs
 from app.store.runs import RunRow, Runs
 from app.store.turns import Turns
 from app.web.forms import is_same, read_form
+from app.web.hidden import HiddenAnswer
 from app.web.login import AuthMiddleware
+from app.web.patches import files_of, shortened
 from app.web.rendering import HEADERS, Renderer
 from app.web.run_feed import WINDOW, Cursor, RunFeed, RunFeeds, Stored
 from app.web.run_values import commit_to_merge, facts
@@ -48,9 +50,6 @@ from app.web.webhook import TriggerSink
 
 RUN_ID = re.compile(r"[a-z2-7]{1,32}")
 NOT_HERE = "This run does not exist, or you don't have access to its repository on GitHub."
-
-NOT_HERE_SECONDS = 0.25
-"""The least time of an answer about a run that is missing or not theirs to see."""
 
 ACCESS_SECONDS = 15.0
 """How often an open stream asks GitHub again; the answer may be as old once more."""
@@ -62,10 +61,12 @@ _MOST_FORM_BYTES = 256 * 1024
 _FORM_SECONDS = 10.0
 _MOST_TASK = 60_000
 _COSTS_KEPT = 1_000
+_DIFF_LINES = 80
+"""Lines of the diff on a run's page; a page of its own shows the whole."""
 _PAGE_HTML = 22_000
 """Characters of steps that a page shows at first, for slow connections."""
 
-_PARTS = ("bar", "links", "result", "tests", "plan", "messages", "buttons", "phases")
+_PARTS = ("bar", "links", "result", "tests", "plan", "messages", "diff", "buttons", "phases")
 _STEP = re.compile(r"[0-9]{1,9}", re.ASCII)
 _ONCE = re.compile(r"[A-Za-z0-9_-]{8,40}")
 
@@ -120,6 +121,7 @@ class RunPages:
             Route("/runs/{run}", guarded(self._page)),
             Route("/runs/{run}/events", guarded(self._events)),
             Route("/runs/{run}/steps/{step}", guarded(self._step)),
+            Route("/runs/{run}/diff", guarded(self._diff)),
             Route("/runs/{run}/commands", guarded(self._command), methods=["POST"]),
             Route("/api/runs/{run}/events", guarded(self._api_events)),
         ]
@@ -131,7 +133,7 @@ class RunPages:
         session = self._auth.session(request)
         if session is None:
             return self._auth.to_login(request)
-        answer_at = time.monotonic() + NOT_HERE_SECONDS
+        hidden = HiddenAnswer(self._auth.access, session)
         run = request.path_params["run"]
         row = await self._runs.find(run) if RUN_ID.fullmatch(run) else None
         if row is not None:
@@ -139,16 +141,9 @@ class RunPages:
             if access is not Access.NONE:
                 return Viewed(session, row, access)
         else:
-            await self._ask_in_vain(session, run)
-        await asyncio.sleep(max(0.0, answer_at - time.monotonic()))
+            await hidden.ask_in_vain(run)
+        await hidden.wait()
         return self._renderer.problem(404, "Not found", NOT_HERE, session=session)
-
-    async def _ask_in_vain(self, session: WebSession, run: str) -> None:
-        """Ask GitHub about a repository that does not exist, so that a missing run takes as long
-        to answer as one that is not theirs to see."""
-        digest = hashlib.sha256(run.encode("utf-8", "replace")).hexdigest()[:15]
-        name = f"{session.login}/honk-{digest}"
-        await self._auth.access.level(session.token, name, -int(digest, 16))
 
     async def _access(
         self, session: WebSession, row: RunRow, max_age: float | None = None
@@ -231,6 +226,20 @@ class RunPages:
             step=self._step_html(viewed.row.id, found[0], whole=True),
         )
 
+    async def _diff(self, request: Request) -> Response:
+        """The whole diff, as far as it is stored."""
+        viewed = await self.viewed(request)
+        if isinstance(viewed, Response):
+            return viewed
+        patch = await RunDiffs(self._database).of(viewed.row.id)
+        return self._renderer.page(
+            "diff.html",
+            session=viewed.session,
+            run=viewed.row.id,
+            title=viewed.row.input.trigger.title,
+            diff=files_of(patch),
+        )
+
     # -- the parts that change
 
     async def _parts(self, run: RunId, pulse: Pulse) -> Mapping[bool, Mapping[str, str]]:
@@ -247,11 +256,12 @@ class RunPages:
         return made
 
     async def _values(self, row: RunRow, pulse: Pulse) -> dict[str, Any]:
-        report, is_stalled, work_usd, waiting = await asyncio.gather(
+        report, is_stalled, work_usd, waiting, patch = await asyncio.gather(
             self._reports.of(row.id, row.attempt),
             self._runs.is_stalled(row),
             self._work_usd(row.id, pulse),
             self._waiting(row.id, pulse),
+            self._patch(row.id, pulse),
         )
         values = facts(
             row,
@@ -261,7 +271,11 @@ class RunPages:
             work_usd=work_usd,
             server_url=self._server_url,
         )
-        return {**values, "waiting": waiting}
+        diff = shortened(files_of(patch), _DIFF_LINES)
+        return {**values, "waiting": waiting, "diff": diff}
+
+    async def _patch(self, run: RunId, pulse: Pulse) -> str:
+        return await RunDiffs(self._database).of(run) if pulse.diff_at else ""
 
     async def _work_usd(self, run: RunId, pulse: Pulse) -> float:
         """What the agent's turns cost. Only new turns are read: a run may have thousands."""

@@ -160,6 +160,8 @@ async def test_a_reconnecting_page_gets_every_step_once(harness: Harness) -> Non
         page = (await olivia.client.get(olivia.page)).text
         assert all(f'id="{step}"' in page for step in whole.steps())
         assert f'data-cursor="{ids[-1]}"' in page
+        assert "return a + b" in whole.html("diff")
+        assert "return a + b" in (await olivia.client.get(f"{olivia.page}/diff")).text
         full = await olivia.client.get(f"{olivia.page}/steps/{whole.steps()[1][5:]}")
         assert "return a - b" in full.text
         programs = await _first_lines(olivia, f"/api{olivia.page}/events")
@@ -222,7 +224,7 @@ async def test_access_taken_away_ends_an_open_stream(harness: Harness) -> None:
 async def test_the_inbox_takes_an_answer_and_an_approval(harness: Harness) -> None:
     subject = await harness.subject(plays=script([ASK], [FIX], [FINISH]))
     await subject.label()
-    await subject.settled()
+    await subject.ended()
     async with _visitor(harness, "olivia", subject) as olivia:
         page = (await olivia.client.get("/")).text
         item = _item(page, olivia.page)
@@ -230,7 +232,7 @@ async def test_the_inbox_takes_an_answer_and_an_approval(harness: Harness) -> No
         assert "Round <strong>up</strong> or down?" in item
         answered = await _press(olivia, item, "commands", do="say", task="Up.")
         assert answered.headers["location"] == "/?sent=say"
-        await subject.settled(endings=2)
+        await subject.ended(attempts=2)
         assert "Up." in subject.model_input
         item = _item((await olivia.client.get("/")).text, olivia.page)
         assert "Ready for review" in item
@@ -280,3 +282,41 @@ async def test_the_button_merges_the_commit_that_the_page_shows(harness: Harness
         assert "Requested by `walter`" in await pull.answered("Merged #")
         assert pull.issue.pull is not None
         assert pull.issue.pull.merged_at is not None
+
+
+@pytest.mark.slow
+async def test_a_repository_and_its_usage_have_pages(harness: Harness) -> None:
+    subject = await harness.subject(
+        plays=script([FIX], [FINISH]), private=True, permissions={"walter": "write"}
+    )
+    await subject.label()
+    await subject.settled()
+    await harness.github.merge(subject.repository, subject.pull.number, "olivia")
+    await harness.until(
+        lambda: (
+            harness.sql(
+                "SELECT 1 FROM runs WHERE repository = :repository AND merged_at IS NOT NULL",
+                repository=subject.repository,
+            )
+            != []
+        ),
+        "the merge is not recorded",
+    )
+    page = f"/repos/{subject.repository}"
+    async with _visitor(harness, "olivia", subject) as olivia:
+        about = (await olivia.client.get(page)).text
+        assert "<code>python -m pytest</code>" in about
+        assert "All defaults" in about
+        usage = (await olivia.client.get("/usage")).text
+        row = re.findall(rf">{subject.repository}</a></th>(.*?)</tr>", usage)
+        assert row
+        assert row[0].startswith("<td>1</td><td>100 %</td><td>100 %</td>")
+        lines = (await olivia.client.get("/usage.csv")).text.splitlines()
+        assert any(line.startswith(f"{subject.repository},") for line in lines)
+        assert "olivia," not in lines[0]
+    async with _visitor(harness, "walter", subject) as walter:
+        assert (await walter.client.get(page)).status_code == 200
+        assert subject.repository not in (await walter.client.get("/usage")).text
+    async with _visitor(harness, "rita", subject) as rita:
+        hidden, unknown = await rita.client.get(page), await rita.client.get("/repos/no/such")
+        assert (hidden.status_code, hidden.text) == (404, unknown.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app import log_events, messages, retrying
 from app.agent.engine import (
@@ -43,6 +43,7 @@ from app.git.snapshots import Snapshots, snapshots_of
 from app.retrying import RetryRule, retry
 from app.runs.attempt import Attempt
 from app.runs.checkouts import check_out, fetch_external_content
+from app.runs.diff_recorder import DiffRecorder, diff_recorder
 from app.runs.services import READ_CODE, Services
 from app.runs.steps import (
     cells,
@@ -92,8 +93,10 @@ async def work(
                 services.workspaces.spec(workspace, image=run.policy.image, with_services=True)
             ) as sandbox,
             snapshots_of(workspace, services.workspaces) as snapshots,
+            diff_recorder(services, run, preparation.base) as diffs,
         ):
-            task = await _task(services, run, preparation, workspace, sandbox, snapshots, pusher)
+            keepers = _Keepers(snapshots, pusher, diffs)
+            task = await _task(services, run, preparation, workspace, sandbox, keepers)
             ending = await services.engines.get(run.engine).run(
                 task, feedback, feedback_id=feedback_id
             )
@@ -141,23 +144,32 @@ async def open_workspace(services: Services, run: RunInput, base: CommitSha) -> 
     return await check_out(services, run, base, run.id, tree=tree)
 
 
+@dataclass(frozen=True)
+class _Keepers:
+    """What keeps the work while the agent goes on."""
+
+    snapshots: Snapshots
+    pusher: BackgroundPusher
+    diffs: DiffRecorder
+
+
 async def _task(
     services: Services,
     run: RunInput,
     preparation: Preparation,
     workspace: Workspace,
     sandbox: SandboxSession,
-    snapshots: Snapshots,
-    pusher: BackgroundPusher,
+    keepers: _Keepers,
 ) -> AgentTask:
     async def snapshot() -> str | None:
         if run.mode != "work":
             return None
-        tree = await snapshots.take()
+        tree = await keepers.snapshots.take()
         # Pinned for the run, not for its workspace, which is removed when the run resumes
         # elsewhere.
         await services.mirrors.pin(workspace.repo, f"{run.id}-snapshot", tree)
-        pusher.send(tree)
+        keepers.pusher.send(tree)
+        keepers.diffs.send(tree)
         return tree
 
     async def verify_now() -> str:
@@ -174,7 +186,7 @@ async def _task(
     async def pause(complete_record: Callable[[], Awaitable[None]]) -> None:
         async def complete() -> None:
             await complete_record()
-            await pusher.flush()
+            await keepers.pusher.flush()
 
         await services.shutdown.safe_point(complete)
 
