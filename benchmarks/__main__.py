@@ -13,6 +13,7 @@ from benchmarks import (
     history,
     intake,
     large,
+    pages,
     receiver,
     report,
     setup,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "setup": setup.main,
     "every": every.main,
     "slack": slack.main,
+    "pages": pages.main,
     "agent": agent.main,
 }
 
