@@ -66,6 +66,10 @@ async def does_not_watch(_services: Services, _signal: Signal) -> None:
     """No defense: GitHub's auto-merge is left to itself."""
 
 
+async def nowhere_else(_request: str, _text: str) -> None:
+    """Nobody asked in Slack."""
+
+
 async def _push_after_auto_merge(watch: Watch, folder: Path) -> Outcome:
     async with app_on_github(folder, _PEOPLE) as house:
         github, repository = house.github, house.github.repository(REPO)
@@ -78,7 +82,8 @@ async def _push_after_auto_merge(watch: Watch, folder: Path) -> Outcome:
         await merges.note(asked, number, "auto")
         await github.enable_auto_merge(REPO, number, "olivia")
         later = CommitSha(await github.push_files(REPO, "feat", {"evil": b"x"}, "mallory"))
-        services = cast("Services", SimpleNamespace(merges=merges, github=house.app))
+        parts = SimpleNamespace(merges=merges, github=house.app, relay=nowhere_else)
+        services = cast("Services", parts)
         await watch(services, await _pushed(house, number, later))
         body = {"state": "success", "context": "ci"}
         await github.act("olivia", "POST", f"/repos/{REPO}/statuses/{later}", body)
