@@ -17,6 +17,7 @@ from app.messages.formatting import (
 )
 
 OVERVIEW = "an overview of the repository"
+TRACED = "the code around the lines that a stack trace names, where the repository has them"
 """Its name in the first message and the context list."""
 
 

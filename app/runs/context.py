@@ -14,6 +14,7 @@ import structlog
 
 from app import log_events, messages
 from app.domain import (
+    excerpts,
     sanitize,
 )
 from app.domain.rendered_markdown import see
@@ -116,6 +117,9 @@ async def collect_context(services: Services, run: RunInput, *, fixing: bool = F
         failing = await _failing(collector, client, trigger)
         request = request or messages.agent.fix_request([check.name for check in failing])
     await _add_or_skip(collector, "the images", _images(services, collector, run))
+    said = [trigger.title, trigger.body, run.request, *(each.text for each in collector.context)]
+    if run.mode not in ("test", "setup") and excerpts.has_frames("\n".join(said)):
+        collector.items.append(ContextItem(what=messages.agent.TRACED))
     gathered = run.model_copy(
         update={
             "request": request,

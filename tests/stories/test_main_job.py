@@ -35,6 +35,21 @@ async def test_a_label_becomes_a_pull_request(harness: Harness) -> None:
     assert [user.login for user in pull.pull.reviewers] == ["olivia"]
 
 
+@pytest.mark.slow
+async def test_the_agent_sees_the_lines_that_a_stack_trace_names(harness: Harness) -> None:
+    trace = (
+        'Traceback:\n  File "/home/ann/app/calc.py", line 2, in add\n  File "/x/nowhere.py", line 1'
+    )
+    subject = await harness.subject(body=trace, plays=script([FIX], [FINISH]))
+    await subject.label()
+    await subject.settled()
+    opening = subject.requests[0]["messages"][0]["content"][0]["text"]
+    assert "calc.py, line 2:" in opening
+    assert ">     2      return a - b" in opening
+    assert "nowhere.py, line" not in opening
+    assert "the code around the lines that a stack trace names" in subject.status
+
+
 async def test_the_requester_sees_the_acknowledgment_and_the_end(harness: Harness) -> None:
     subject = await harness.subject(plays=script([FIX], [FINISH]))
     await subject.label()

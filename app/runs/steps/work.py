@@ -27,6 +27,7 @@ from app.agent.engine import (
     already_heard,
 )
 from app.agent.prompt import Assignment, QuotedComment
+from app.domain import excerpts
 from app.domain.budget import agent_budget
 from app.domain.overview import changed_together, named_files, overview
 from app.domain.report import (
@@ -61,6 +62,8 @@ from app.sandbox.spec import Mount, Program, SandboxSession
 from app.store.turns import Turns
 
 _DIFF_BYTES = 60_000
+_TRACED_BYTES = 400_000
+"""Of a file that a stack trace names."""
 
 
 async def work(
@@ -307,6 +310,9 @@ async def _context(
     if state:
         gathered = (ContextText(about="what the setup lacks", text=state), *gathered)
     known = await _overview(services, run, preparation.base)
+    traced = await _traced(services, run, preparation.base)
+    if traced:
+        gathered = (ContextText(about=messages.agent.TRACED, text=traced), *gathered)
     gathered = (ContextText(about=messages.agent.OVERVIEW, text=known), *gathered)
     target, repo = preparation.target, run.trigger.repository
     if target.pull is None or target.at is None:
@@ -323,12 +329,31 @@ async def _context(
 
 async def _overview(services: Services, run: RunInput, base: CommitSha) -> str:
     """The repository in a few lines: its files, and those that the request names."""
-    repo, trigger = run.trigger.repository, run.trigger
+    repo = run.trigger.repository
     paths = [printable(path) for path in await services.mirrors.files(repo, base)]
-    said = "\n".join([trigger.title, trigger.body, run.request, *(c.text for c in run.context)])
-    named = named_files(said, paths)
+    named = named_files(_said(run), paths)
     commits = await latest_changes(services.mirrors, repo, base) if named else ()
     return overview(paths, named, changed_together(named, commits, frozenset(paths)))
+
+
+async def _traced(services: Services, run: RunInput, base: CommitSha) -> str:
+    """The base's code around the lines that a stack trace in the request names; maybe empty."""
+    repo, said = run.trigger.repository, _said(run)
+    if not excerpts.has_frames(said):
+        return ""
+    files = await services.mirrors.files(repo, base)
+    blobs = {path: sha for path, sha in files.items() if path == printable(path)}
+    found = []
+    for frame in excerpts.frames(said, blobs):
+        content = await services.mirrors.blob_start(repo, blobs[frame.path], _TRACED_BYTES)
+        found.append(excerpts.excerpt(frame, printable(content.decode("utf-8", "replace"))))
+    return excerpts.fitted(found)
+
+
+def _said(run: RunInput) -> str:
+    """All that the request and its context say, in one text."""
+    trigger = run.trigger
+    return "\n".join([trigger.title, trigger.body, run.request, *(c.text for c in run.context)])
 
 
 async def _pictures(services: Services, run: RunInput) -> tuple[Picture, ...]:
