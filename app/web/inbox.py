@@ -198,7 +198,7 @@ def _evidence(row: RunRow, report: Report | None, subject: SubjectNow, *, moved:
     if report is not None and report.verdict is not None:
         name = messages.verdict.label(report.verdict)
         seen = messages.verdict.seen(report.verdict)
-        parts.append(f"{name}: {seen}" if name else seen)
+        parts.append((f"{name}: {seen}" if name else seen).rstrip("."))
     elif report is not None and report.problem:
         parts.append(report.problem.partition("\n")[0])
     elif row.outcome is not None:

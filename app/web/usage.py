@@ -153,7 +153,12 @@ def _chart(title: str, values: list[float]) -> dict[str, Any]:
         for number, value in enumerate(values)
     ]
     shown = ", ".join(f"{value:,.2f}".rstrip("0").rstrip(".") for value in values)
-    return {"title": title, "bars": bars, "values": shown, "most": f"{max(values):,.2f}"}
+    return {
+        "title": title,
+        "bars": bars,
+        "values": shown,
+        "most": f"{max(values):,.2f}".removesuffix(".00"),
+    }
 
 
 def _share(part: int, whole: int) -> str:
