@@ -141,7 +141,8 @@ async def test_the_repository_is_asked_for_with_a_menu(world: SlackHarness) -> N
     olivia, dev, slack = world.scene.olivia, world.scene.dev, world.scene.slack
     await world.ensure_linked(olivia, "olivia")
     repository = await world.repository(script([FIX], [FINISH]))
-    hidden = await world.repository(permissions={"olivia": "read"})
+    await world.repository()  # with a single one there is nothing to choose
+    hidden = await world.repository(owner="walter", permissions={"olivia": "read"})
     asked = await olivia.write(dev, "@honk fix the sums, please")
     menu = await world.sees(olivia, dev, "Which repository?")
     offered = [each["value"] for each in olivia.buttons(menu)[0]["options"]]

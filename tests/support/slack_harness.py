@@ -68,10 +68,10 @@ class SlackHarness:
             assert (await client.get(back)).headers["location"] == "/slack"
             yield client
 
-    async def repository(self, plays: Any = None, name: str = "", **more: Any) -> str:
+    async def repository(self, plays: Any = None, owner: str = "olivia", **more: Any) -> str:
         """A repository without issues, and the script for its first one."""
         self._numbers.append(1)
-        full = f"olivia/{name or f'slack-{len(self._numbers)}'}"
+        full = f"{owner}/slack-{len(self._numbers)}"
         permissions = {"olivia": "admin", **more.pop("permissions", {})}
         await self.harness.github.add_repository(
             full, files=PROJECT, permissions=permissions, **more
