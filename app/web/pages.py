@@ -117,7 +117,7 @@ def _disabled_pages(renderer: Renderer) -> list[BaseRoute]:
     async def closed_api(_request: Request) -> Response:
         return renderer.json({"error": _CLOSED}, 503)
 
-    seen = ("/", "/runs", "/runs/{run}", DOWNLOAD_PATH, PAGE_PATH)
+    seen = ("/usage", "/runs", "/runs/{run}", DOWNLOAD_PATH, PAGE_PATH)
     paths = (*seen, "/login", "/login/start", CALLBACK_PATH)
     return [*_static(), Route("/api/runs", closed_api), *(Route(path, closed) for path in paths)]
 

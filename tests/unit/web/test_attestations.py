@@ -149,5 +149,8 @@ async def test_without_sign_in_the_keys_are_there_and_the_files_are_not(tmp_path
         transport = httpx.ASGITransport(Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="http://honk") as client:
             assert (await client.get(KEYS_PATH)).json() == {"keys": []}
-            assert (await client.get(PATH)).status_code == 503
+            for path in (PATH, "/runs", "/usage"):
+                assert (await client.get(path)).status_code == 503
+            # The front page, which health checks of platforms ask for, is the application's.
+            assert (await client.get("/")).status_code == 404
     database.close()
