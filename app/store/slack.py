@@ -139,8 +139,9 @@ class SlackStore:
         def insert(connection: sa.Connection) -> Literal["accepted", "known", "ignored"]:
             if thread is not None and not _takes_part(connection, thread):
                 return "ignored"
-            done = connection.execute(self._insert(slack_inbox, row))
-            return "accepted" if done.rowcount == 1 else "known"
+            # Postgres's driver does not count what an insert with ON CONFLICT inserted.
+            insert = self._insert(slack_inbox, row).returning(slack_inbox.c.id)
+            return "accepted" if connection.execute(insert).first() is not None else "known"
 
         return await self._database.run(insert)
 
@@ -417,7 +418,8 @@ class SlackStore:
         }
 
         def begin(connection: sa.Connection) -> tuple[Any, bool]:
-            created = connection.execute(self._insert(slack_posts, row)).rowcount == 1
+            insert = self._insert(slack_posts, row).returning(slack_posts.c.key)
+            created = connection.execute(insert).first() is not None
             query = sa.select(slack_posts).where(slack_posts.c.key == key)
             return dict(connection.execute(query).mappings().one()), created
 
@@ -436,14 +438,6 @@ class SlackStore:
     async def post(self, key: str) -> SlackPost | None:
         """A message by its key."""
         rows = await self._rows(sa.select(slack_posts).where(slack_posts.c.key == key))
-        return SlackPost.model_validate(rows[0]) if rows else None
-
-    async def post_at(self, channel: str, ts: str) -> SlackPost | None:
-        """The message that was posted there."""
-        query = sa.select(slack_posts).where(
-            slack_posts.c.channel == channel, slack_posts.c.ts == ts
-        )
-        rows = await self._rows(query)
         return SlackPost.model_validate(rows[0]) if rows else None
 
     # -- answers
