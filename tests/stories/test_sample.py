@@ -180,7 +180,7 @@ async def test_an_answer_continues_the_conversation(
     await subject.comment(answer)
     await subject.settled(endings=2)
     assert subject.labels == ["honk:done"], subject.last_words
-    await _is_ready(subject, "New code: .*", changed)
+    await _is_ready(subject, "(?:New code|Proven): .*", changed)
 
 
 @pytest.mark.slow
