@@ -52,8 +52,9 @@ async def test_every_example_is_answered(site: Site) -> None:
             taken |= {event} if answer.status != 204 else set()
     assert sum(answered.values()) >= KNOWN
     # None of them triggers Honk: their labels are "bug", and their comments contain no command. But
-    # some may change a pull request's approvals, and entries of a merge queue need checks.
-    assert taken == {"merge_group", "pull_request", "pull_request_review"}
+    # some may change a pull request's approvals, entries of a merge queue need checks, and any
+    # deployment may have a preview.
+    assert taken == {"deployment_status", "merge_group", "pull_request", "pull_request_review"}
 
 
 def ours(payload: dict[str, Any], **issue: Any) -> dict[str, Any]:
