@@ -128,8 +128,9 @@ class Runs:
 
         def insert(connection: sa.Connection) -> bool:
             kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            done = connection.execute(kind(runs).values(**row).on_conflict_do_nothing())
-            return done.rowcount == 1
+            query = kind(runs).values(**row).on_conflict_do_nothing().returning(runs.c.id)
+            # Not the row count: Postgres's driver has none for inserts.
+            return connection.execute(query).first() is not None
 
         created = await self._database.run(insert)
         return await self.get(run.id), created

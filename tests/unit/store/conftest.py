@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from app.store.database import Database
 from tests.support import postgres
 from tests.support.postgres import Postgres
 
@@ -12,3 +14,16 @@ from tests.support.postgres import Postgres
 def _postgres() -> Iterator[Postgres]:
     with postgres.running() as server:
         yield server
+
+
+@pytest.fixture(name="each_database", params=["sqlite", "postgres"])
+async def _each_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A test of this runs once on each kind of database."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'honk.db'}"
+    else:
+        url = request.getfixturevalue("postgres").database()
+    database = Database(url)
+    database.migrate()
+    yield database
+    database.close()

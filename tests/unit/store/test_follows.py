@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from app.domain.values import CommitSha, RepoName
 from app.store.database import Database, now
@@ -14,18 +10,6 @@ from app.store.follows import FollowedMerge, Follows
 from app.store.history import History
 
 SHA = CommitSha("a" * 40)
-
-
-@pytest.fixture(name="database", params=["sqlite", "postgres"])
-async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'honk.db'}"
-    else:
-        url = request.getfixturevalue("postgres").database()
-    database = Database(url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 def merge(number: int = 3) -> FollowedMerge:
@@ -41,8 +25,8 @@ def merge(number: int = 3) -> FollowedMerge:
     )
 
 
-async def test_one_worker_takes_it_and_an_event_makes_it_due_again(database: Database) -> None:
-    follows = Follows(database)
+async def test_one_worker_takes_it_and_an_event_makes_it_due_again(each_database: Database) -> None:
+    follows = Follows(each_database)
     await follows.start(merge())
     await follows.start(merge(4))
     taken = await asyncio.gather(*(follows.take_due(60) for _ in range(4)))
@@ -55,8 +39,10 @@ async def test_one_worker_takes_it_and_an_event_makes_it_due_again(database: Dat
     assert len(await follows.take_due(60)) == 2
 
 
-async def test_what_was_seen_stays_and_an_ended_one_is_not_begun_again(database: Database) -> None:
-    follows = Follows(database)
+async def test_what_was_seen_stays_and_an_ended_one_is_not_begun_again(
+    each_database: Database,
+) -> None:
+    follows = Follows(each_database)
     await follows.start(merge())
     await follows.note(merge(), "live production:1", now() - 1)
     (found,) = await follows.take_due(60)
@@ -65,6 +51,6 @@ async def test_what_was_seen_stays_and_an_ended_one_is_not_begun_again(database:
     await follows.start(merge())
     await follows.wake(1, SHA)
     assert await follows.take_due(60) == []
-    await History(database).forget(now() + 10_000)
+    await History(each_database).forget(now() + 10_000)
     await follows.start(merge())
     assert len(await follows.take_due(60)) == 1

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha
@@ -20,24 +16,12 @@ SHA, OTHER = CommitSha("a" * 40), CommitSha("b" * 40)
 START = datetime(2026, 11, 30, 8, tzinfo=UTC)
 
 
-@pytest.fixture(name="database", params=["sqlite", "postgres"])
-async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'honk.db'}"
-    else:
-        url = request.getfixturevalue("postgres").database()
-    database = Database(url)
-    database.migrate()
-    yield database
-    database.close()
-
-
 def asked(name: str, seconds: int = 0) -> Trigger:
     return check_trigger(id=name, updated_at=START + timedelta(seconds=seconds))
 
 
-async def test_one_of_several_at_once_has_it(database: Database) -> None:
-    merges = Merges(database)
+async def test_one_of_several_at_once_has_it(each_database: Database) -> None:
+    merges = Merges(each_database)
     claims = [merges.claim(asked(f"comment {number}"), 3, SHA) for number in range(5)]
     found = await asyncio.gather(*claims)
     assert sorted(found) == ["new", *["taken"] * 4]
@@ -46,8 +30,8 @@ async def test_one_of_several_at_once_has_it(database: Database) -> None:
     assert await merges.claim(asked("another pull request"), 4, SHA) == "new"
 
 
-async def test_a_request_that_merged_nothing_is_in_nobodys_way(database: Database) -> None:
-    merges = Merges(database)
+async def test_a_request_that_merged_nothing_is_in_nobodys_way(each_database: Database) -> None:
+    merges = Merges(each_database)
     assert await merges.claim(asked("one"), 3, SHA) == "new"
     await merges.release(asked("two"), 3)
     assert await merges.claim(asked("two"), 3, SHA) == "taken"
@@ -56,8 +40,8 @@ async def test_a_request_that_merged_nothing_is_in_nobodys_way(database: Databas
     assert await merges.claim(asked("two"), 3, SHA) == "new"
 
 
-async def test_what_was_answered_is_answered_again_only_later(database: Database) -> None:
-    merges = Merges(database)
+async def test_what_was_answered_is_answered_again_only_later(each_database: Database) -> None:
+    merges = Merges(each_database)
     await merges.claim(asked("one"), 3, SHA)
     await merges.note(asked("one"), 3, "auto")
     assert await merges.claim(asked("a second tap", 2), 3, SHA) == "taken"
@@ -75,10 +59,10 @@ async def test_what_was_answered_is_answered_again_only_later(database: Database
     assert (found.state, found.trigger) == ("asked", "much later")
 
 
-async def test_requests_go_with_the_history(database: Database) -> None:
-    merges = Merges(database)
+async def test_requests_go_with_the_history(each_database: Database) -> None:
+    merges = Merges(each_database)
     await merges.claim(asked("one"), 3, SHA)
-    await History(database).forget(0.0)
+    await History(each_database).forget(0.0)
     assert await merges.of_pull(1, 3) is not None
-    await History(database).forget(datetime.now(UTC).timestamp() + 60)
+    await History(each_database).forget(datetime.now(UTC).timestamp() + 60)
     assert await merges.of_pull(1, 3) is None
