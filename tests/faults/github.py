@@ -152,7 +152,9 @@ class Bench:
             return "ok" if met else "not met"
         await demand_the_usual_end(subject)
         told = [each for each in subject.ours if "<!-- honk:" in each.body]
-        demand(len(told) == 2, f"{len(told)} comments were made")
+        # Only where no review was requested, a second comment says how it ended.
+        wanted = 1 if "<!-- honk:end=" in subject.status else 2
+        demand(len(told) == wanted, f"{len(told)} comments were made")
         return "ok" if met else "not met"
 
     async def _proposed(self) -> Subject:

@@ -12,7 +12,7 @@ from tests.faults.points import Point
 SHORT = [
     Point("POST /app/installations/{installation_id}/access_tokens", "404 once"),
     Point("POST /pulls", "502 after it took effect"),
-    Point("POST /issues/{issue_number}/comments (2)", "cut"),
+    Point("POST /issues/{issue_number}/comments", "cut"),
     Point("/honk merge: PUT /pulls/{pull_number}/merge-async", "502 after it took effect"),
     Point("/honk merge: PUT /pulls/{pull_number}/merge-async", "cut"),
     Point("POST /{owner}/{repo}.git/git-receive-pack", "401"),

@@ -21,7 +21,7 @@ FORBIDDEN = {"message": "Resource not accessible by integration"}
 async def _over(subject: Subject, endings: int = 1) -> None:
     """Wait for the final comment, whatever the labels are."""
     await subject.harness.until(
-        lambda: sum("<!-- honk:end=" in c.body for c in subject.ours) == endings,
+        lambda: subject.endings == endings,
         f"{subject.name} is not over: {[c.body for c in subject.ours]}",
     )
     await subject.harness.github.drained()

@@ -59,6 +59,7 @@ FLEET_RECEIVERS, FLEET_WORKERS = 2, 3
 
 _IN_MEMORY = Path("/dev/shm")
 _MUCH_MEMORY = 12 * 2**30
+_END = re.compile(r"<!-- honk:end=(\w+)\.(\d+) -->")
 
 PROJECT = {
     "calc.py": b"def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a * 2\n",
@@ -162,10 +163,21 @@ class Subject:
 
     @property
     def last_words(self) -> str:
-        """The final comment of the last attempt. Fails if an attempt has two."""
-        found = [c.body for c in self.ours if "<!-- honk:end=" in c.body]
-        assert len(set(found)) == len(found), found
-        return found[-1]
+        """The comment with the last attempt's ending. Fails if an attempt has two."""
+        found = [(_END.search(c.body), c.body) for c in self.ours]
+        ends = [(end[1], int(end[2]), body) for end, body in found if end is not None]
+        assert len({(run, attempt) for run, attempt, _ in ends}) == len(ends), ends
+        newest = [(run, attempt, body) for run, attempt, body in ends if run == ends[-1][0]]
+        return max(newest)[2]
+
+    @property
+    def endings(self) -> int:
+        """How many attempts have said how they ended, in all runs."""
+        last: dict[str, int] = {}
+        for comment in self.ours:
+            for run, attempt in _END.findall(comment.body):
+                last[run] = max(last.get(run, 0), int(attempt))
+        return sum(last.values())
 
     @property
     def labels(self) -> list[str]:
@@ -220,14 +232,10 @@ class Subject:
         await self.harness.github.comment(self.repository, self.number, by, body)
 
     async def settled(self, *, endings: int = 1) -> None:
-        """Wait until Honk has posted `endings` final comments, and everything is stored."""
+        """Wait until `endings` attempts have said how they ended, and everything is stored."""
         settled = {"honk:done", "honk:needs-you", "honk:failed"}
         await self.harness.until(
-            lambda: (
-                sum("<!-- honk:end=" in c.body for c in self.ours) == endings
-                and len(self.labels) == 1
-                and self.labels[0] in settled
-            ),
+            lambda: self.endings == endings and len(self.labels) == 1 and self.labels[0] in settled,
             f"{self.repository}#{self.number} is not settled: {[c.body for c in self.ours]}",
         )
         await self.harness.github.drained()
