@@ -42,6 +42,7 @@ class Person:
     fields: list[str] = field(default_factory=list)
 
     def press(self, css: str, text: str = "") -> None:
+        self.tab.find(css, text)  # one of our pages may still be leading to another
         if self.is_ours():
             self.clicks.append(text or css)
         self.tab.press(css, text)
