@@ -17,6 +17,8 @@ from app.store.schema import (
     previews,
     results,
     runs,
+    slack_posts,
+    slack_threads,
     turns,
     writes,
 )
@@ -77,5 +79,11 @@ def _forget_shared_rows(connection: sa.Connection, before: float) -> None:
     connection.execute(sa.delete(flaky_tests).where(flaky_tests.c.seen_at < before))
     connection.execute(sa.delete(follows).where(follows.c.until < before))
     connection.execute(sa.delete(merges).where(merges.c.changed_at < before))
+    connection.execute(sa.delete(slack_posts).where(slack_posts.c.posted_at < before))
+    has_run = sa.exists().where(
+        runs.c.subject.in_([slack_threads.c.subject, slack_threads.c.pull_subject])
+    )
+    old_thread = sa.and_(slack_threads.c.created_at < before, ~has_run)
+    connection.execute(sa.delete(slack_threads).where(old_thread))
     # A write budget untouched for this long is full, like a new one.
     connection.execute(sa.delete(writes).where(writes.c.updated_at < before))
