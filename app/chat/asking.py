@@ -43,6 +43,7 @@ LINK_PAGE = "/slack"
 _QUOTED = 40
 _NAMES_TRIED = 5
 _LINK_WORD = re.compile(r"(?i)link\s+([A-Z0-9]{4}-?[A-Z0-9]{4})\W*")
+_DEFAULT_MAX = 300
 _DEFAULT_WORD = re.compile(r"(?i)default(?:\s+(?:repo:)?(\S+))?\W*")
 _HIDDEN = frozenset({"accept", "trust", "doctor", "setup", "help"})
 """Commands about GitHub's own pages; they work there."""
@@ -166,7 +167,8 @@ class Asking:
 
     async def _is_default(self, request: SlackRequest, asker: Asker) -> bool:
         """`default owner/name`: the channel's default, or in a direct message the person's."""
-        found = _DEFAULT_WORD.fullmatch(request.text)
+        # Longer texts are requests; matching them would take quadratic time.
+        found = _DEFAULT_WORD.fullmatch(request.text) if len(request.text) < _DEFAULT_MAX else None
         if found is None:
             return False
         try:
@@ -279,7 +281,9 @@ class Asking:
         trigger = _trigger(
             f"{prefix}{what}"[:200], chosen, issue, asker.actor, said, self._url(issue)
         )
-        await self.store.change_thread(thread, live_until=now() + LIVE_SECONDS)
+        await self.store.change_thread(
+            thread, live_until=now() + LIVE_SECONDS, private=chosen.private
+        )
         await self.queue.enqueue(trigger)
         return None
 

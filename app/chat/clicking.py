@@ -80,6 +80,8 @@ class Clicking:
         if row is None:
             return texts.old_button()
         if click.action == texts.CHANGE:
+            if await self.asking.repositories.writable(thread.repo, link) is None:
+                return texts.no_access(thread.repository, link.login)
             await self.asking.store.change_thread(thread, user_id=click.user)
             return texts.ask_for_changes()
         said = _command(click.action, value)

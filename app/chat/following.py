@@ -52,7 +52,7 @@ class Following:
     asking: Asking
     poster: Poster
     _paused: dict[str, float] = field(default_factory=dict)
-    _readers: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    _readers: dict[tuple[str, bool], tuple[bool, float]] = field(default_factory=dict)
     _looked: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
     async def keep_following(self) -> None:
@@ -159,11 +159,12 @@ class Following:
         """Whether the channel's readers may see this repository; if not, says so once."""
         if is_direct(thread.channel):
             return True
-        known = self._readers.get(thread.channel)
+        place = thread.channel, thread.private
+        known = self._readers.get(place)
         if known is not None and known[1] > time.monotonic() and known[0]:
             return True
         problem = await self.asking.readers.problem(thread.channel, private=thread.private)
-        self._readers[thread.channel] = (problem is None, time.monotonic() + _READERS_SECONDS)
+        self._readers[place] = (problem is None, time.monotonic() + _READERS_SECONDS)
         if problem is None:
             return True
         key = f"held:{thread.channel}:{thread.thread}"

@@ -145,6 +145,7 @@ class Inbox:
             await self._dispatch(item)
         except Waiting as waiting:
             await self.store.wait_for(item.id, waiting.what)
+            await self._resume_if_linked(waiting.what)
         except RetryableError as problem:
             await self._later(item, problem)
         except UserError as problem:
@@ -154,11 +155,19 @@ class Inbox:
         except Exception as problem:
             # A bug with one delivery must not stop the others.
             log.exception(log_events.SLACK_REQUEST_FAILED, why=type(problem).__name__)
+            await self._tell(item, None)
             await self.store.done(item.id)
         else:
             await self.store.done(item.id)
         finally:
             structlog.contextvars.unbind_contextvars("slack")
+
+    async def _resume_if_linked(self, what: str) -> None:
+        """The link may have been made while its request was being put aside."""
+        kind, _, place = what.partition(":")
+        team, _, user = place.partition(":")
+        if kind == "link" and await self.store.link(team, user) is not None:
+            await self.store.resume_all(what)
 
     async def _dispatch(self, item: InboxItem) -> None:
         if item.kind == "request":

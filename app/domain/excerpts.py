@@ -17,6 +17,8 @@ MAX_CHARACTERS = 6_000
 MOST_FRAMES = 6
 
 _AROUND = 6
+_MOST_NAMES = 50
+"""Different names that are looked up: each is compared with every path of the repository."""
 _MAX_TEXT = 200_000
 _MAX_LINE = 300
 _FRAME = re.compile(
@@ -38,10 +40,16 @@ def frames(text: str, paths: Iterable[str]) -> tuple[Frame, ...]:
     """The lines of the repository's files that a text names, in its order."""
     known = tuple(paths)
     found: dict[Frame, None] = {}
+    named: dict[str, tuple[str, ...]] = {}
     for match in _FRAME.finditer(text[:_MAX_TEXT]):
-        named = named_files(match["python"] or match["path"], known)
-        if len(named) == 1:
-            found[Frame(path=named[0], line=int(match["python_line"] or match["line"]))] = None
+        name = match["python"] or match["path"]
+        if name not in named:
+            if len(named) == _MOST_NAMES:
+                break
+            named[name] = tuple(named_files(name, known))
+        if len(named[name]) == 1:
+            line = int(match["python_line"] or match["line"])
+            found[Frame(path=named[name][0], line=line)] = None
         if len(found) == MOST_FRAMES:
             break
     return tuple(found)

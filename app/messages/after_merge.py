@@ -27,7 +27,7 @@ def failed(number: int, sha: str, fate: Fate, log: str) -> str:
     what = "Workflow" if fate.is_workflow else "The deployment to"
     text = (
         f"{what} {_name(fate)} failed after the merge of #{number} ({short(sha)}){_at(fate.url)}. "
-        "To take the merge back, comment `/honk revert`. To fix it instead, open an issue and "
+        "To revert the merge, comment `/honk revert`. To fix it instead, open an issue and "
         "label it `honk`."
     )
     return fit_comment(f"{text}\n\n{_ending(log)}" if log.strip() else text)
@@ -51,7 +51,10 @@ def _name(fate: Fate) -> str:
 
 def _at(url: str) -> str:
     """The address as text, since its page is not GitHub's."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return ""
     return f", {sanitize.code(url, limit=300)}"

@@ -52,7 +52,7 @@ def merged(
         f"Requested by {shown_login(login)}."
     )
     if failing:
-        text += f" Checks that are not required fail: {_codes(failing)}."
+        text += f" Failing checks that are not required: {_codes(failing)}."
     return text
 
 
@@ -143,7 +143,7 @@ def revert_body(repository: str, number: int, login: str) -> str:
 
 def reverted(number: int, by: int) -> str:
     """The pull request that reverts is open."""
-    return f"#{by} reverts #{number}. Its tests run now; it is merged like any other."
+    return f"#{by} reverts #{number}. Its tests are running; merge it like any other."
 
 
 def nothing_to_revert(number: int) -> tuple[str, str]:
@@ -317,12 +317,12 @@ def _missing(number: int, base: str, sha: str, what: MissingForMerge) -> tuple[s
             whom = names or "a reviewer"
             return (
                 f"Changes were requested on {pull} by {whom}.",
-                f"They approve it, or {_WRITER} dismisses that review.",
+                f"They can approve it, or {_WRITER} can dismiss that review.",
             )
         case Lack.CHECK_FAILED:
             return (
                 f"{_checks('Required check', what.names)} failed on {short(sha)}.",
-                "Push a fix, or comment `/honk fix`. If it failed by accident, re-run it on "
+                "Push a fix, or comment `/honk fix`. If the failure is unrelated, re-run it on "
                 f"GitHub: {_WRITER} can.",
             )
         case Lack.BEHIND:
@@ -365,7 +365,7 @@ def _missing(number: int, base: str, sha: str, what: MissingForMerge) -> tuple[s
         case Lack.DEPLOYMENTS:
             return (
                 f"{branch} requires a successful deployment of {short(sha)} to {names}.",
-                "The workflow or person who deploys there can.",
+                "The workflow or person that deploys there has to do that first.",
             )
         case Lack.BYPASS:
             return (
@@ -392,8 +392,7 @@ def _missing(number: int, base: str, sha: str, what: MissingForMerge) -> tuple[s
             return f"GitHub is still computing whether {pull} can be merged.", "Wait a minute."
         case Lack.RULE:
             return (
-                f"GitHub blocks {pull} by a rule of {branch} whose result Apps do not see "
-                f"({names}).",
+                f"{pull} is blocked by a rule of {branch} whose result Apps can't see ({names}).",
                 "The box above GitHub's merge button says what is missing.",
             )
         case Lack.BLOCKED:
@@ -408,7 +407,7 @@ def _missing(number: int, base: str, sha: str, what: MissingForMerge) -> tuple[s
 def _method(branch: str, allowed: Sequence[str]) -> tuple[str, str]:
     if not allowed:
         return (
-            f"The rules of {branch} and the repository's settings allow no merge method together.",
+            f"No merge method is allowed by both the rules of {branch} and the settings.",
             "An administrator of the repository can allow one under *Settings*, *General*, "
             "*Pull Requests*.",
         )
@@ -418,7 +417,7 @@ def _method(branch: str, allowed: Sequence[str]) -> tuple[str, str]:
 
 def _asks(sha: str | None) -> str:
     named = command(sha) if sha else "`/honk merge`"
-    return f"{_cap(_WRITER)} comments {named}"
+    return f"{_cap(_WRITER)} can comment {named}"
 
 
 def _checks(noun: str, names: Sequence[str]) -> str:

@@ -310,7 +310,7 @@ def linked(login: str) -> ChatMessage:
 
 def wrong_code() -> ChatMessage:
     """A code that links nothing."""
-    return said("This code is wrong, used or more than ten minutes old. Get a new one and send it.")
+    return said("This code is wrong, already used, or expired. Get a new one and send it.")
 
 
 def unlinked(*, was: bool) -> ChatMessage:
@@ -319,7 +319,7 @@ def unlinked(*, was: bool) -> ChatMessage:
 
 
 _REFUSED = {
-    "guest": "Honk takes no requests from guests of a workspace. Ask a member to do it.",
+    "guest": "Honk takes no requests from guests. Ask a full member of the workspace.",
     "outsider": "Honk takes requests only from members of the workspace where it is installed.",
     "bot": "Honk takes no requests from bots.",
     "deleted": "Honk takes no requests from deactivated accounts.",
@@ -384,7 +384,7 @@ def no_issues(repository: str) -> ChatMessage:
 def no_repository() -> ChatMessage:
     """There is nothing to choose from."""
     return said(
-        "Which repository? There is none that you can write to and that Honk is installed in. "
+        "Which repository? Honk isn't installed in any repository that you can write to. "
         "Install Honk in it on GitHub, then ask again."
     )
 
@@ -429,7 +429,7 @@ def not_yours() -> ChatMessage:
 def nothing_asked() -> ChatMessage:
     """A mention without a task."""
     return said(
-        "What should I do? Write it after my name, such as `@Honk round half up in owner/name`. "
+        "What should I do? Write it after my name, such as `@honk round half up in owner/name`. "
         "`/honk help` lists what I understand."
     )
 
@@ -487,8 +487,8 @@ def help_text(commands: Sequence[tuple[str, str]], page: str) -> ChatMessage:
     ]
     text = "\n".join(
         [
-            "Mention me with a task, in a channel or a thread, or write to me directly. In a "
-            "thread of mine, a reply steers the run, answers its question, or asks for changes; "
+            "Mention me with a task, in a channel or a thread, or send me a direct message. In one "
+            "of my threads, a reply steers the run, answers its question, or asks for changes; "
             "`stop` stops it.",
             *lines,
             f"Your link and defaults: {link(page, page) if page.startswith('http') else page}",

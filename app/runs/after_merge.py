@@ -74,6 +74,12 @@ async def _look(services: Services, merge: FollowedMerge) -> None:
         log.warning(log_events.MERGES_NOT_FOLLOWED, number=merge.number, why=str(problem))
         if now() > merge.until:
             await services.follows.end(merge)
+    except Exception as problem:
+        # A bug with one merge must not stop the others.
+        log.exception(
+            log_events.MERGES_NOT_FOLLOWED, number=merge.number, why=type(problem).__name__
+        )
+        await services.follows.end(merge)
 
 
 async def _fate(client: RepositoryClient, merge: FollowedMerge) -> Fate:

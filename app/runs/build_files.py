@@ -93,11 +93,17 @@ def _ios_info(content: bytes) -> dict[str, Any] | None:
 
 
 def _about(info: dict[str, Any]) -> dict[str, str]:
-    bundle = str(info.get("CFBundleIdentifier", ""))
-    version = str(info.get("CFBundleShortVersionString", "") or info.get("CFBundleVersion", ""))
-    name = str(info.get("CFBundleDisplayName", "") or info.get("CFBundleName", ""))
+    bundle = _text(info, "CFBundleIdentifier")
+    version = _text(info, "CFBundleShortVersionString", "CFBundleVersion")
+    name = _text(info, "CFBundleDisplayName", "CFBundleName")
     return {
         "bundle": bundle if _BUNDLE.fullmatch(bundle) else "",
         "version": version if _VERSION.fullmatch(version) else "",
         "title": title(name, limit=60),
     }
+
+
+def _text(info: dict[str, Any], *keys: str) -> str:
+    """The first of these values that is text. Others may be huge: a binary list can hold itself."""
+    values = (info.get(key) for key in keys)
+    return next((each for each in values if isinstance(each, str) and each), "")

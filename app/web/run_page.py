@@ -272,7 +272,8 @@ class RunPages:
             server_url=self._server_url,
         )
         diff = shortened(files_of(patch), _DIFF_LINES)
-        return {**values, "waiting": waiting, "diff": diff}
+        sha = row.published_sha or commit_to_merge(row) or ""
+        return {**values, "waiting": waiting, "diff": diff, "sha": sha}
 
     async def _patch(self, run: RunId, pulse: Pulse) -> str:
         return await RunDiffs(self._database).of(run) if pulse.diff_at else ""
@@ -438,6 +439,8 @@ class RunPages:
         sha = row.published_sha or "" if asked == "accept" else ""
         if asked == "merge":
             sha = commit_to_merge(row) or ""
+        if sha and form.get("sha", sha) != sha:
+            return "The run has changed since the page was loaded, so nothing was done."
         return Command.model_validate({"name": asked, "task": "", "sha": sha})
 
     def _written(self, text: str) -> Command | str:

@@ -270,6 +270,8 @@ async def test_the_button_merges_the_commit_that_the_page_shows(harness: Harness
         assert f"Merges pull request #{pull.number}" in page
         forged = await walter.client.post(f"{walter.page}/commands", data={"do": "merge"})
         assert forged.status_code == 403
+        stale = await walter.command("merge", sha="0" * 40)
+        assert (stale.status_code, pull.issue.state) == (409, "open")
         await harness.github.push_files(subject.repository, branch, {"x": b"\n"}, "olivia")
         assert (await walter.command("merge")).status_code == 200
         moved = await pull.answered("Review the new commits")

@@ -62,6 +62,8 @@ def test_a_hostile_address_or_log_stays_text() -> None:
     text = messages.after_merge.failed(3, SHA, bad, "```\n@everyone <script>\n")
     assert "javascript" not in text
     assert text.index("````") < text.index("@everyone")
+    broken = bad.model_copy(update={"url": "https://[x"})
+    assert "[x" not in messages.after_merge.failed(3, SHA, broken, "")
     long = messages.after_merge.failed(3, SHA, bad, "x" * 100_000)
     assert len(long) < 6_000
     shown = messages.after_merge.live(3, SHA, bad.model_copy(update={"url": "https://x.example/"}))

@@ -40,6 +40,14 @@ def test_long_texts_take_linear_time() -> None:
     assert frames("x.py:1 " * 30_000, PATHS) == ()
 
 
+def test_a_text_of_many_names_looks_up_a_few() -> None:
+    text = "".join(f"f{number}.py:1 " for number in range(10_000)) + "src/app/parser.py:3"
+    assert frames("x.py:1 " * 10_000 + "src/app/parser.py:3", PATHS) == (
+        Frame(path="src/app/parser.py", line=3),
+    )
+    assert frames(text, PATHS) == ()
+
+
 def test_an_excerpt_marks_its_line_and_stays_in_the_file() -> None:
     content = "\n".join(f"line {number}" for number in range(1, 21))
     text = excerpt(Frame(path="a.py", line=2), content)

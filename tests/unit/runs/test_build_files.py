@@ -44,6 +44,15 @@ def test_an_app_that_lies_about_itself_is_a_plain_file(info: bytes) -> None:
     assert (found.file.kind, found.file.bundle) == ("file", "")
 
 
+def test_values_that_are_not_text_are_left_alone() -> None:
+    shared: list[object] = ["x" * 20]
+    for _ in range(60):  # as text, this would have 2**60 items
+        shared = [shared, shared]
+    odd = plistlib.dumps(INFO | {"CFBundleIdentifier": shared}, fmt=plistlib.FMT_BINARY)
+    (found,) = read_build(zipped({"a.ipa": ipa(odd)}))
+    assert (found.file.kind, found.file.bundle, found.file.version) == ("ios", "", "2.1")
+
+
 def test_a_bundle_identifier_is_checked() -> None:
     odd = plistlib.dumps(INFO | {"CFBundleIdentifier": "<a&b>", "CFBundleShortVersionString": {}})
     (found,) = read_build(zipped({"a.ipa": ipa(odd)}))
