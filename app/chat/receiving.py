@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def take(store: SlackStore, kind: Kind, payload: object) -> str:
-    """Store a delivery once; what became of it.
+    """Store a delivery once; return "accepted", "known" or "ignored".
 
     Raises SlackError for a payload that is not Slack's, RetryableError when the database is away.
     """

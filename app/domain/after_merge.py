@@ -1,4 +1,4 @@
-"""What became of a merge: whether its commit is in production. Pure."""
+"""Whether a merged commit reached production. Pure."""
 
 from __future__ import annotations
 

@@ -325,7 +325,7 @@ class DeploymentStatusPayload(msgspec.Struct, frozen=True):
 
 
 class DeploymentStatusEvent(BaseEvent, frozen=True, kw_only=True):
-    """`deployment_status`: somebody's CI or host reports on a deployment."""
+    """`deployment_status`: someone's CI or host reports on a deployment."""
 
     deployment: DeploymentPayload
     deployment_status: DeploymentStatusPayload

@@ -1,4 +1,4 @@
-"""Where a commit can be tried: the environments that somebody's CI or host reports for it. Pure."""
+"""Where a commit can be tried: the environments that someone's CI or host reports for it. Pure."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def turned_off(number: int, before: str, now: str) -> str:
 
 
 def merged_another(number: int, asked: str, head: str) -> str:
-    """GitHub merged a head that nobody had asked for before Honk could turn auto-merge off."""
+    """GitHub merged a head that no one had asked for, before Honk could turn auto-merge off."""
     return (
         f"GitHub's auto-merge merged #{number} at {short(head)}; the request was for "
         f"{short(asked)}. Someone pushed while auto-merge was on, and all requirements were met "

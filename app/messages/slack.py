@@ -422,7 +422,7 @@ def expired_choice() -> ChatMessage:
 
 
 def not_yours() -> ChatMessage:
-    """Somebody else's menu."""
+    """Someone else's menu."""
     return said("Only the person who asked can choose the repository.")
 
 

@@ -1,6 +1,7 @@
 """The story `commute-slack`: one line in Slack, the result in its thread, merged with a button.
 
-Nobody opens GitHub in it: olivia links her accounts once, asks, reads, and merges on her phone.
+It happens without opening GitHub: olivia links her accounts once, then asks, reads and merges on
+her phone.
 """
 
 from __future__ import annotations

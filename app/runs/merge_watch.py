@@ -27,7 +27,7 @@ _LAG_POLLS = 3
 
 
 async def on_signal(services: Services, signal: Signal) -> None:
-    """Turn auto-merge off for a head that nobody asked to merge; say what the queue did.
+    """Turn auto-merge off for a head that no one asked to merge; report what the queue did.
 
     Raises RetryableError when GitHub is unavailable, and UserError when it refuses.
     """

@@ -2,7 +2,7 @@
 
 A GET changes nothing, since chats fetch the links that people post. A link needs both accounts: the
 page shows a code to the person who is signed in with GitHub, and the Slack account that sends it is
-linked. So nobody can be made to link an account by opening a page.
+linked. So opening a page never links an account.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def reaction(world: SlackWorld, message: SlackMessage, user: SlackUser, name: st
 
 
 def member_joined(world: SlackWorld, channel: SlackChannel, user: SlackUser, by: SlackUser) -> None:
-    """Somebody came into a channel."""
+    """Someone joined a channel."""
     event = {
         "type": "member_joined_channel",
         "user": user.id,
@@ -122,7 +122,7 @@ def member_joined(world: SlackWorld, channel: SlackChannel, user: SlackUser, by:
 
 
 def member_left(world: SlackWorld, channel: SlackChannel, user: SlackUser) -> None:
-    """Somebody left a channel; the App, too, is told that it did."""
+    """Someone left a channel; the App also gets the event when it is the one that left."""
     event = {
         "type": "member_left_channel",
         "user": user.id,

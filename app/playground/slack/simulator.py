@@ -273,7 +273,7 @@ class Slack:
         raise KeyError(name)
 
     def deactivate(self, person: SlackPerson) -> None:
-        """Delete an account, as an admin does when somebody leaves."""
+        """Delete an account, as an admin does when someone leaves."""
         person.user.deleted = True
         events.user_changed(self.world, person.user)
 
