@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.values import CommitSha, RepoName, RunId, Value
 from app.domain.verdict import VerdictKind
@@ -114,8 +113,7 @@ class Acceptances:
             "account_id": acceptance.account_id,
             "accepted_at": now(),
         }
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        put = insert(acceptances).values(**row).on_conflict_do_nothing()
+        put = self._database.insert(acceptances).values(**row).on_conflict_do_nothing()
         query = sa.select(acceptances).where(
             _is(acceptances, repo, acceptance.number), acceptances.c.commit_sha == acceptance.sha
         )

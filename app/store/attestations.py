@@ -6,7 +6,6 @@ import zlib
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attestation import PAYLOAD_TYPE
 from app.domain.dsse import MAX_ENVELOPE_BYTES, Envelope, PublicKey
@@ -43,7 +42,7 @@ class Attestations:
 
         def replace(connection: sa.Connection) -> None:
             self._publish(connection, key)
-            insert = self._insert(attestations).values(**row)
+            insert = self._database.insert(attestations).values(**row)
             connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=row))
 
         await self._database.run(replace)
@@ -95,12 +94,9 @@ class Attestations:
 
     def _publish(self, connection: sa.Connection, key: PublicKey) -> None:
         row = {"id": key.key_id, "public": key.raw, "used_at": now()}
-        insert = self._insert(attestation_keys).values(**row)
+        insert = self._database.insert(attestation_keys).values(**row)
         again = {"used_at": row["used_at"]}
         connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=again))
-
-    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        return (sqlite.insert if self._database.is_sqlite else postgresql.insert)(table)
 
 
 def _row(attestation: StoredAttestation) -> dict[str, object]:

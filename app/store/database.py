@@ -23,10 +23,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.errors import RetryableError, UserError
 
 T = TypeVar("T")
+
+Insert = sqlite.Insert | postgresql.Insert
+"""An insert that can say what to do about a row that exists."""
 
 _BUSY_MILLISECONDS = 30_000
 
@@ -42,6 +46,11 @@ _PEER_TIMEOUT_SECONDS = 15
 _IDLE_IN_TRANSACTION_SECONDS = 60
 _SCHEMA_LOCK_SECONDS = 5
 _POOL_SECONDS = 10.0
+
+
+def insert_into(bind: sa.Engine | sa.Connection, table: sa.Table) -> Insert:
+    """`Database.insert` within a transaction."""
+    return (sqlite.insert if bind.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
 class Database:
@@ -61,6 +70,11 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    def insert(self, table: sa.Table) -> Insert:
+        """An insert into the table, of this kind of database. It has no row count on Postgres:
+        with `returning`, its first row says whether one was inserted."""
+        return insert_into(self.engine, table)
 
     async def run(self, function: Callable[[sa.Connection], T]) -> T:
         """Run the function in one transaction on a thread. Raises as `transact`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.database import Database, now
 from app.store.schema import deliveries, marks
@@ -19,8 +18,8 @@ class Deliveries:
 
     async def mark_seen(self, guid: str) -> None:
         """Record that this delivery was read."""
-        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        insert = kind(deliveries).values(guid=guid, seen_at=now()).on_conflict_do_nothing()
+        new = self._database.insert(deliveries).values(guid=guid, seen_at=now())
+        insert = new.on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
 
     async def is_seen(self, guid: str) -> bool:

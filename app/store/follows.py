@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.values import CommitSha, RepoName, Value
 from app.store.database import Database, now
@@ -34,8 +33,7 @@ class Follows:
     async def start(self, merge: FollowedMerge) -> None:
         """Follow a merge, unless that was begun before."""
         row = merge.model_dump() | {"repository": str(merge.repository)}
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        put = insert(follows).values(**row, ended=False).on_conflict_do_nothing()
+        put = self._database.insert(follows).values(**row, ended=False).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(put))
 
     async def take_due(self, pause: float) -> list[FollowedMerge]:

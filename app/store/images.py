@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.values import RunId
 from app.store.database import Database
@@ -27,7 +26,6 @@ class Images:
 
     async def put(self, run: RunId, seq: int, image: StoredImage) -> None:
         """Store an image; an existing (run, seq) is left unchanged."""
-        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         row = {
             "run_id": run,
             "seq": seq,
@@ -35,7 +33,7 @@ class Images:
             "media_type": image.media_type,
             "data": image.data,
         }
-        insert = kind(images).values(**row).on_conflict_do_nothing()
+        insert = self._database.insert(images).values(**row).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
 
     async def of(self, run: RunId) -> list[StoredImage]:

@@ -1,11 +1,10 @@
-"""Requests to merge pull requests: one at a time for each, and what became of the last one."""
+"""Requests to merge pull requests: one at a time for each, and the result of the last one."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.trigger import Trigger
 from app.domain.values import CommitSha, Value
@@ -60,8 +59,7 @@ class Merges:
                 sa.or_(merges.c.commit_sha != sha, merges.c.asked_at < asked_at - _SAME_SECONDS),
             ),
         )
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        put = insert(merges).values(**row)
+        put = self._database.insert(merges).values(**row)
         put = put.on_conflict_do_update(
             index_elements=["repository_id", "number"], set_=row, where=is_free
         )
@@ -78,7 +76,7 @@ class Merges:
         return await self._database.run(take)
 
     async def note(self, trigger: Trigger, number: int, state: MergeRequestState) -> None:
-        """Record what became of this request, if it still is the last one."""
+        """Record the result of this request, if it is still the last one."""
         change = (
             sa.update(merges)
             .where(_is(trigger.repository_id, number), merges.c.trigger_id == trigger.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.values import RunId, Value
 from app.store.database import Database, now
@@ -32,9 +31,8 @@ class Messages:
 
     async def add(self, run: RunId, message: Message) -> None:
         """Store a message; adding the same one again has no effect."""
-        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         row = {**message.model_dump(), "run_id": run, "created_at": now()}
-        insert = kind(messages).values(**row).on_conflict_do_nothing()
+        insert = self._database.insert(messages).values(**row).on_conflict_do_nothing()
         await self._database.run(lambda connection: connection.execute(insert))
 
     async def of(self, run: RunId) -> list[StoredMessage]:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain import fair_queue
 from app.domain.fair_queue import (
@@ -127,10 +126,8 @@ class Runs:
         }
 
         def insert(connection: sa.Connection) -> bool:
-            kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            query = kind(runs).values(**row).on_conflict_do_nothing().returning(runs.c.id)
-            # Not the row count: Postgres's driver has none for inserts.
-            return connection.execute(query).first() is not None
+            new = self._database.insert(runs).values(**row).on_conflict_do_nothing()
+            return connection.execute(new.returning(runs.c.id)).first() is not None
 
         created = await self._database.run(insert)
         return await self.get(run.id), created

@@ -10,7 +10,6 @@ import secrets
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.values import RepoName, Value
 from app.store.database import Database, now
@@ -110,8 +109,7 @@ class SlackStore:
         self._database = database
 
     def _insert(self, table: sa.Table, row: dict[str, Any]) -> Any:
-        kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        return kind(table).values(**row).on_conflict_do_nothing()
+        return self._database.insert(table).values(**row).on_conflict_do_nothing()
 
     # -- the inbox
 
@@ -139,7 +137,6 @@ class SlackStore:
         def insert(connection: sa.Connection) -> Literal["accepted", "known", "ignored"]:
             if thread is not None and not _takes_part(connection, thread):
                 return "ignored"
-            # Postgres's driver does not count what an insert with ON CONFLICT inserted.
             insert = self._insert(slack_inbox, row).returning(slack_inbox.c.id)
             return "accepted" if connection.execute(insert).first() is not None else "known"
 

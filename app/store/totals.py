@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from app.store.database import insert_into
 from app.store.schema import totals
 
 RUNS = "runs"  # by outcome
@@ -37,11 +37,10 @@ Counts = Mapping[tuple[str, str], float]
 
 def add(connection: sa.Connection, counts: Counts) -> None:
     """Add to totals, by name and label."""
-    kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     # In a fixed order: two transactions that update the same rows would otherwise deadlock.
     for (name, label), value in sorted(counts.items()):
         if value:
-            insert = kind(totals).values(name=name, label=label, value=value)
+            insert = insert_into(connection, totals).values(name=name, label=label, value=value)
             more = {"value": totals.c.value + insert.excluded.value}
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["name", "label"], set_=more)

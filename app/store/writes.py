@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from app.store.database import Database, now
+from app.store.database import Database, insert_into, now
 from app.store.schema import writes
 
 PER_MINUTE = 60
@@ -58,9 +57,8 @@ class Writes:
 
     def _left(self, connection: sa.Connection, installation: int, moment: float) -> float:
         """The bucket's current level; the row stays locked until the transaction ends."""
-        kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         full = {"installation_id": installation, "tokens": self._capacity, "updated_at": moment}
-        connection.execute(kind(writes).values(**full).on_conflict_do_nothing())
+        connection.execute(insert_into(connection, writes).values(**full).on_conflict_do_nothing())
         here = writes.c.installation_id == installation
         query = sa.select(writes.c.tokens, writes.c.updated_at).where(here).with_for_update()
         tokens, since = connection.execute(query).one()

@@ -16,8 +16,8 @@ def _postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(name="each_database", params=["sqlite", "postgres"])
-async def _each_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+@pytest.fixture(name="database", params=["sqlite", "postgres"])
+async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """A test of this runs once on each kind of database."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'honk.db'}"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
@@ -18,18 +15,6 @@ from app.store.schema import acceptances, posted_verdicts
 REPO = RepoName.parse("Acme/shop")
 SHA, OTHER = CommitSha("a" * 40), CommitSha("b" * 40)
 TREE, BASE = "1" * 40, "2" * 40
-
-
-@pytest.fixture(name="database", params=["sqlite", "postgres"])
-async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'honk.db'}"
-    else:
-        url = request.getfixturevalue("postgres").database()
-    database = Database(url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 def _verdict(sha: CommitSha, title: str = "Please confirm: x") -> PostedVerdict:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from app.domain.attestation import PAYLOAD_TYPE
 from app.domain.dsse import Envelope, SigningKey
@@ -20,18 +16,6 @@ from tests.support.keys import signing_key
 from tests.support.runs import open_run
 
 REPO = RepoName(owner="Acme", name="One")
-
-
-@pytest.fixture(name="database", params=["sqlite", "postgres"])
-async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'honk.db'}"
-    else:
-        url = request.getfixturevalue("postgres").database()
-    database = Database(url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 def stored(

@@ -25,8 +25,8 @@ def merge(number: int = 3) -> FollowedMerge:
     )
 
 
-async def test_one_worker_takes_it_and_an_event_makes_it_due_again(each_database: Database) -> None:
-    follows = Follows(each_database)
+async def test_one_worker_takes_it_and_an_event_makes_it_due_again(database: Database) -> None:
+    follows = Follows(database)
     await follows.start(merge())
     await follows.start(merge(4))
     taken = await asyncio.gather(*(follows.take_due(60) for _ in range(4)))
@@ -40,9 +40,9 @@ async def test_one_worker_takes_it_and_an_event_makes_it_due_again(each_database
 
 
 async def test_what_was_seen_stays_and_an_ended_one_is_not_begun_again(
-    each_database: Database,
+    database: Database,
 ) -> None:
-    follows = Follows(each_database)
+    follows = Follows(database)
     await follows.start(merge())
     await follows.note(merge(), "live production:1", now() - 1)
     (found,) = await follows.take_due(60)
@@ -51,6 +51,6 @@ async def test_what_was_seen_stays_and_an_ended_one_is_not_begun_again(
     await follows.start(merge())
     await follows.wake(1, SHA)
     assert await follows.take_due(60) == []
-    await History(each_database).forget(now() + 10_000)
+    await History(database).forget(now() + 10_000)
     await follows.start(merge())
     assert len(await follows.take_due(60)) == 1

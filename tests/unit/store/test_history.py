@@ -13,9 +13,9 @@ from tests.support.runs import open_run
 
 
 async def test_old_threads_in_slack_are_forgotten_unless_they_have_a_run(
-    each_database: Database,
+    database: Database,
 ) -> None:
-    await open_run(each_database, "aaaa", "acme/one", 1)
+    await open_run(database, "aaaa", "acme/one", 1)
     with_run = subject_key(RepoName.parse("acme/one"), 1)
     threads = [
         _thread("1.0", 100.0, subject="acme/gone#7"),
@@ -29,14 +29,14 @@ async def test_old_threads_in_slack_are_forgotten_unless_they_have_a_run(
         connection.execute(sa.insert(slack_threads), threads)
         connection.execute(sa.insert(slack_posts), posts)
 
-    await each_database.run(insert)
-    await History(each_database).forget(200.0)
+    await database.run(insert)
+    await History(database).forget(200.0)
 
     def left(connection: sa.Connection) -> list[list[str]]:
         queries = (sa.select(slack_threads.c.thread), sa.select(slack_posts.c.key))
         return [sorted(connection.scalars(query)) for query in queries]
 
-    assert await each_database.run(left) == [["2.0", "3.0", "4.0"], ["new"]]
+    assert await database.run(left) == [["2.0", "3.0", "4.0"], ["new"]]
 
 
 def _thread(

@@ -20,8 +20,8 @@ def asked(name: str, seconds: int = 0) -> Trigger:
     return check_trigger(id=name, updated_at=START + timedelta(seconds=seconds))
 
 
-async def test_one_of_several_at_once_has_it(each_database: Database) -> None:
-    merges = Merges(each_database)
+async def test_one_of_several_at_once_has_it(database: Database) -> None:
+    merges = Merges(database)
     claims = [merges.claim(asked(f"comment {number}"), 3, SHA) for number in range(5)]
     found = await asyncio.gather(*claims)
     assert sorted(found) == ["new", *["taken"] * 4]
@@ -30,8 +30,8 @@ async def test_one_of_several_at_once_has_it(each_database: Database) -> None:
     assert await merges.claim(asked("another pull request"), 4, SHA) == "new"
 
 
-async def test_a_request_that_merged_nothing_is_in_nobodys_way(each_database: Database) -> None:
-    merges = Merges(each_database)
+async def test_a_request_that_merged_nothing_is_in_nobodys_way(database: Database) -> None:
+    merges = Merges(database)
     assert await merges.claim(asked("one"), 3, SHA) == "new"
     await merges.release(asked("two"), 3)
     assert await merges.claim(asked("two"), 3, SHA) == "taken"
@@ -40,8 +40,8 @@ async def test_a_request_that_merged_nothing_is_in_nobodys_way(each_database: Da
     assert await merges.claim(asked("two"), 3, SHA) == "new"
 
 
-async def test_what_was_answered_is_answered_again_only_later(each_database: Database) -> None:
-    merges = Merges(each_database)
+async def test_what_was_answered_is_answered_again_only_later(database: Database) -> None:
+    merges = Merges(database)
     await merges.claim(asked("one"), 3, SHA)
     await merges.note(asked("one"), 3, "auto")
     assert await merges.claim(asked("a second tap", 2), 3, SHA) == "taken"
@@ -59,10 +59,10 @@ async def test_what_was_answered_is_answered_again_only_later(each_database: Dat
     assert (found.state, found.trigger) == ("asked", "much later")
 
 
-async def test_requests_go_with_the_history(each_database: Database) -> None:
-    merges = Merges(each_database)
+async def test_requests_go_with_the_history(database: Database) -> None:
+    merges = Merges(database)
     await merges.claim(asked("one"), 3, SHA)
-    await History(each_database).forget(0.0)
+    await History(database).forget(0.0)
     assert await merges.of_pull(1, 3) is not None
-    await History(each_database).forget(datetime.now(UTC).timestamp() + 60)
+    await History(database).forget(datetime.now(UTC).timestamp() + 60)
     assert await merges.of_pull(1, 3) is None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 import sqlalchemy as sa
 
 from app.domain.report import (
@@ -20,18 +16,6 @@ from app.store.run_lists import RunFilter, RunLists
 from app.store.runs import Runs
 from app.store.schema import reports
 from tests.support.runs import LARGE, open_run
-
-
-@pytest.fixture(name="database", params=["sqlite", "postgres"])
-async def _database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'honk.db'}"
-    else:
-        url = request.getfixturevalue("postgres").database()
-    database = Database(url)
-    database.migrate()
-    yield database
-    database.close()
 
 
 async def test_lists_are_narrowed_and_go_on(database: Database) -> None:
