@@ -14,7 +14,7 @@ from typing import Any
 
 from app.agent import engines
 from app.doctor.contacts import try_contacts
-from app.doctor.findings import DoctorFinding, DoctorSection
+from app.doctor.findings import DoctorFinding, DoctorSection, of_setting
 from app.domain.pending import NEXT_STEPS, PASSING
 from app.errors import HonkError, UserError
 from app.sandbox.checks import SandboxProperty, prove
@@ -51,7 +51,7 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> tuple[DoctorFin
             *_of_engine(settings),
             ("HONK_EGRESS_NETWORKS", settings.egress_networks),
         ]
-    found = [_setting(name, read) for name, read in wanted]
+    found = [of_setting(name, read) for name, read in wanted]
     if settings.check != "own":
         found = [_optional_key(settings, each) for each in found]
     if worker:
@@ -90,14 +90,6 @@ def _optional_key(settings: Settings, finding: DoctorFinding) -> DoctorFinding:
         return finding
     text = "not set: Honk verifies pull requests, and commands for the agent are refused"
     return DoctorFinding(finding.what, None, text)
-
-
-def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:
-    try:
-        read()
-    except UserError as problem:
-        return DoctorFinding(name, False, problem.message, problem.next_step)
-    return DoctorFinding(name, True)
 
 
 def _sign_in(settings: Settings) -> DoctorFinding:

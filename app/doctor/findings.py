@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from app.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,12 @@ class DoctorSection:
 
     title: str
     findings: tuple[DoctorFinding, ...]
+
+
+def of_setting(name: str, read: Callable[[], object]) -> DoctorFinding:
+    """Whether a setting can be read."""
+    try:
+        read()
+    except UserError as problem:
+        return DoctorFinding(name, False, problem.message, problem.next_step)
+    return DoctorFinding(name, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from app.doctor.findings import DoctorFinding, DoctorSection
+from app.doctor.findings import DoctorFinding, DoctorSection, of_setting
 from app.errors import HonkError, UserError
 from app.outgoing import Outgoing
 from app.settings import Settings
@@ -31,20 +31,12 @@ def _settings(settings: Settings, *, web: bool, worker: bool) -> list[DoctorFind
         wanted.append(("SLACK_APP_TOKEN", settings.slack_socket_token))
     if web and settings.slack == "http":
         wanted.append(("SLACK_SIGNING_SECRET", settings.slack_secret))
-    found = [_setting(name, read) for name, read in wanted]
+    found = [of_setting(name, read) for name, read in wanted]
     if web:
         found.append(_linking(settings))
     if worker:
         found.append(_packages())
     return found
-
-
-def _setting(name: str, read: Callable[[], object]) -> DoctorFinding:
-    try:
-        read()
-    except UserError as problem:
-        return DoctorFinding(name, False, problem.message, problem.next_step)
-    return DoctorFinding(name, True)
 
 
 def _linking(settings: Settings) -> DoctorFinding:
