@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -36,6 +35,7 @@ from app.playground.slack.typing import as_typed
 
 from .forms import HEADERS, RefusedFormError, form_of, not_modified, refuse_strangers
 from .mrkdwn import SLACK_EMOJI, markdown, mrkdwn
+from .rendering import acting_cookie, templates
 
 _TICKS = {"complete": "✓", "in_progress": "…", "error": "✕", "pending": "○"}
 _EXPLAINED = {
@@ -63,18 +63,10 @@ class SlackSite:
     @cached_property
     def templates(self) -> Environment:
         """The templates and their helper functions."""
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        environment = templates()
         environment.globals |= {"TICKS": _TICKS, "EMOJI": SLACK_EMOJI}
         environment.filters |= {
             "markdown": markdown,
-            "hue": lambda name: sha256(name.encode()).digest()[0] % 12,
             "clock": lambda ts: datetime.fromtimestamp(float(ts), UTC).strftime("%H:%M"),
         }
         return environment
@@ -95,10 +87,8 @@ class SlackVisit:
 
     @property
     def cookie(self) -> str:
-        """Cookies ignore ports; with the port in the name, each playground has a separate
-        cookie.
-        """
-        return f"acting-{urlsplit(self.slack.url).port or 80}"
+        """The name of the cookie with the acting person."""
+        return acting_cookie(self.slack.url)
 
     def people(self) -> list[SlackUser]:
         """All people that can be selected as the acting person."""

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -22,6 +20,7 @@ from app.playground.slack import Slack
 
 from .feed import Notice, notices
 from .reading import EMOJI, Diffs, Reader, role_of, state_of
+from .rendering import acting_cookie, templates
 from .writer import Writer
 
 _UNITS = ((365 * 86400, "year"), (86400, "day"), (3600, "hour"), (60, "minute"))
@@ -51,17 +50,9 @@ class Site:
     @cached_property
     def templates(self) -> Environment:
         """The templates and their helper functions."""
-        folder = Path(__file__).parent / "templates"
-        environment = Environment(
-            loader=FileSystemLoader(folder),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        environment = templates()
         environment.globals |= {"EMOJI": EMOJI, "role_of": role_of, "state_of": state_of}
-        environment.filters |= {"ago": self.ago, "hue": _hue, "stamp": datetime.isoformat}
+        environment.filters |= {"ago": self.ago, "stamp": datetime.isoformat}
         return environment
 
     def ago(self, when: datetime) -> str:
@@ -94,10 +85,8 @@ class Visit:
 
     @property
     def cookie(self) -> str:
-        """Cookies ignore ports; with the port in the name, each playground has a separate
-        cookie.
-        """
-        return f"acting-{urlsplit(self.world.url).port or 80}"
+        """The name of the cookie with the acting person."""
+        return acting_cookie(self.world.url)
 
     @cached_property
     def person(self) -> User:
@@ -163,8 +152,3 @@ class Visit:
         blank: dict[str, Any] = {"repository": None, "refusal": "", "visit": self}
         html = self.site.templates.get_template(template).render(blank | context)
         return HTMLResponse(html, status)
-
-
-def _hue(login: str) -> int:
-    """A color for an account, always the same: one of twelve."""
-    return sha256(login.encode()).digest()[0] % 12
