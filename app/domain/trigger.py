@@ -187,7 +187,7 @@ class Signal(Value):
     request `number`; `action` is GitHub's reason. "closed": `number` was closed, merged or deleted;
     `action` says which. "approvals": the approvals of the pull request `number`, or of all at
     `head_sha`, may have changed: `action` is the event's, or what the submitted `review` decides.
-    "deployment": somebody's CI or host reported on a deployment of `head_sha`, in a status with the
+    "deployment": someone's CI or host reported on a deployment of `head_sha`, in a status with the
     id `deployment_status`. "built": a workflow run for `head_sha` has ended, and may have uploaded
     something to try.
     `id` is made from signed content only, as a trigger's is.
@@ -208,6 +208,24 @@ class Signal(Value):
     said: Command | None = None
     review: int | None = None
     deployment_status: int | None = None
+
+    @classmethod
+    def of_button(
+        cls, trigger: Trigger, id: str, *, run: str, actor: Actor, action: str, said: Command | None
+    ) -> Signal:
+        """A button on the run of this trigger, pressed somewhere other than on GitHub."""
+        return cls(
+            id=id,
+            kind="button",
+            installation_id=trigger.installation_id,
+            repository=trigger.repository,
+            repository_id=trigger.repository_id,
+            default_branch=trigger.default_branch,
+            actor=actor,
+            run=run,
+            action=action,
+            said=said,
+        )
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,11 @@ async def _problem(database: Database, row: RunRow, action: str) -> UserError | 
 def _signal(row: RunRow, action: str) -> Signal:
     """The button of that name, pressed on behalf of the run's requester."""
     trigger = row.input.trigger
-    return Signal(
-        id=f"terminal:{row.id}:{action}:{row.attempt}:{time.time_ns()}",
-        kind="button",
-        installation_id=trigger.installation_id,
-        repository=trigger.repository,
-        repository_id=trigger.repository_id,
-        default_branch=trigger.default_branch,
-        actor=trigger.actor,
+    return Signal.of_button(
+        trigger,
+        f"terminal:{row.id}:{action}:{row.attempt}:{time.time_ns()}",
         run=row.id,
+        actor=trigger.actor,
         action=action,
+        said=None,
     )

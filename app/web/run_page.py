@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from app.domain import command
 from app.domain.command import Command
 from app.domain.transcript import read_turn
-from app.domain.trigger import Actor, Signal, Trigger
+from app.domain.trigger import Actor, Signal
 from app.domain.values import RunId
 from app.errors import RetryableError
 from app.github.people import Access, NotSignedInError
@@ -49,6 +49,7 @@ from app.web.transcript import FULL, SHORT, Step, StepReader
 from app.web.webhook import TriggerSink
 
 RUN_ID = re.compile(r"[a-z2-7]{1,32}")
+HAS_CHANGED = "The run has changed since the page was loaded, so nothing was done."
 NOT_HERE = "This run does not exist, or you don't have access to its repository on GitHub."
 
 ACCESS_SECONDS = 15.0
@@ -435,12 +436,12 @@ class RunPages:
                 return "This run takes no messages: a later run works here."
             return self._written(form.get("task", ""))
         if asked not in [each.command for each in values["buttons"]]:
-            return "The run has changed since the page was loaded, so nothing was done."
+            return HAS_CHANGED
         sha = row.published_sha or "" if asked == "accept" else ""
         if asked == "merge":
             sha = commit_to_merge(row) or ""
         if sha and form.get("sha", sha) != sha:
-            return "The run has changed since the page was loaded, so nothing was done."
+            return HAS_CHANGED
         return Command.model_validate({"name": asked, "task": "", "sha": sha})
 
     def _written(self, text: str) -> Command | str:
@@ -527,17 +528,12 @@ def _event(name: str, data: Mapping[str, Any], id: str = "") -> bytes:
 
 def _signal(viewed: Viewed, said: Command, once: str) -> Signal:
     """The command as a button of that name: its handling asks GitHub for the person's rights."""
-    trigger: Trigger = viewed.row.input.trigger
     session = viewed.session
-    return Signal(
-        id=f"page:{viewed.row.id}:{session.id}:{once}",
-        kind="button",
-        installation_id=trigger.installation_id,
-        repository=trigger.repository,
-        repository_id=trigger.repository_id,
-        default_branch=trigger.default_branch,
-        actor=Actor(login=session.login, id=session.id, type="User"),
+    return Signal.of_button(
+        viewed.row.input.trigger,
+        f"page:{viewed.row.id}:{session.id}:{once}",
         run=viewed.row.id,
+        actor=Actor(login=session.login, id=session.id, type="User"),
         action=said.name,
         said=said,
     )
