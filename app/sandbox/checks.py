@@ -151,7 +151,9 @@ _BOUNDS = (
     ),
     _LimitCheck(
         "the workspace's size is limited",
-        "for i in $(seq 40); do head -c 1000000 /dev/urandom > f$i; sleep 0.05; done; echo REACHED",
+        # As with memory, a busy machine has some seconds to notice.
+        "for i in $(seq 40); do head -c 1000000 /dev/urandom > f$i; sleep 0.05; done;"
+        " sleep 5; echo REACHED",
         ResourceLimits(seconds=_SECONDS, disk_bytes=8 * MIB),
         "disk",
     ),
